@@ -1,0 +1,329 @@
+"""One SQLite file: every version of every resource, what is complete up to when, runs, decisions.
+
+Versions are only ever added. The newest version of a resource at a given run is what that night
+saw, so any past night can be replayed bit for bit. Bodies are zstd-compressed with a dictionary
+trained on the first resources of their type, because 1-2 kB of JSON hardly compress alone.
+"""
+
+import hashlib
+import json
+import os
+import sqlite3
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import zstandard
+
+from adapter.envelope import Envelope, Reject
+from adapter.errors import StoreError
+
+SCHEMA_VERSION = 1
+_TRAIN_ON = 400  # resources of one type before a dictionary is worth training
+_DICTIONARY_BYTES = 32_768
+_LEVEL = 3
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE run (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, source TEXT NOT NULL,
+    started TEXT NOT NULL, ended TEXT, state TEXT NOT NULL, summary TEXT NOT NULL DEFAULT '{}');
+CREATE TABLE dictionary (id INTEGER PRIMARY KEY, type TEXT NOT NULL, bytes BLOB NOT NULL);
+CREATE TABLE version (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL REFERENCES run(id),
+    type TEXT NOT NULL, fhir_id TEXT NOT NULL, patient TEXT NOT NULL, last_updated TEXT NOT NULL,
+    hash BLOB NOT NULL, gone TEXT, dictionary INTEGER, body BLOB);
+CREATE TABLE newest (
+    type TEXT NOT NULL, fhir_id TEXT NOT NULL, patient TEXT NOT NULL, version INTEGER NOT NULL,
+    hash BLOB NOT NULL, gone INTEGER NOT NULL, PRIMARY KEY (type, fhir_id)) WITHOUT ROWID;
+CREATE INDEX newest_by_patient ON newest (patient, type, fhir_id);
+CREATE INDEX version_by_resource ON version (type, fhir_id, run);
+CREATE TABLE reject (
+    id INTEGER PRIMARY KEY, run INTEGER NOT NULL, place TEXT NOT NULL, reason TEXT NOT NULL,
+    body BLOB NOT NULL);
+CREATE TABLE slice (
+    source TEXT NOT NULL, patient TEXT NOT NULL, type TEXT NOT NULL, watermark TEXT,
+    completed_run INTEGER, due TEXT, PRIMARY KEY (source, patient, type)) WITHOUT ROWID;
+CREATE TABLE decision (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, imported TEXT NOT NULL, body TEXT NOT NULL);
+"""
+
+
+class Stored(NamedTuple):
+    """One current resource as it comes out of the store."""
+
+    type: str
+    id: str
+    body: bytes
+
+
+class PatientRecord(NamedTuple):
+    """Everything the store holds about one patient, ordered by type and id."""
+
+    patient: str
+    resources: list[Stored]
+
+
+class Kept(NamedTuple):
+    """What became of a batch: new or changed versions, and those already known."""
+
+    stored: int
+    unchanged: int
+
+
+class Store:
+    """An open store; use as a context manager. `run` must be begun before anything is added."""
+
+    def __init__(self, path: Path | str, *, create: bool = True) -> None:
+        self.path = Path(path)
+        if not create and not self.path.exists():
+            raise StoreError(
+                f"There is no store at {self.path}.", "Run `cart-nrm sync` or `load` first."
+            )
+        self._open()
+        self._compressors: dict[str, tuple[int | None, zstandard.ZstdCompressor]] = {}
+        self._decompressors: dict[int | None, zstandard.ZstdDecompressor] = {}
+        self._samples: dict[str, list[bytes | bytearray | memoryview]] = {}
+
+    def _open(self) -> None:
+        try:
+            if not self.path.exists():
+                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            elif stat.S_IMODE(self.path.stat().st_mode) & 0o077:
+                os.chmod(self.path, 0o600)
+            self.db = sqlite3.connect(self.path, isolation_level=None)
+            for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON"):
+                self.db.execute(f"PRAGMA {pragma}")
+            self._prepare_schema()
+        except (sqlite3.Error, OSError) as problem:
+            raise StoreError(
+                f"The store {self.path} cannot be opened: {problem}.",
+                "Check the path, the permissions and the free space.",
+            ) from problem
+
+    def _prepare_schema(self) -> None:
+        if not self.db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+            self.db.executescript(f"BEGIN;{_SCHEMA}COMMIT;")
+            self.set_meta("schema", str(SCHEMA_VERSION))
+        found = self.meta("schema")
+        if found != str(SCHEMA_VERSION):
+            raise StoreError(
+                f"The store {self.path} has schema {found}, this version reads {SCHEMA_VERSION}.",
+                "Use the cart-nrm version that wrote it, or load the data into a new store.",
+            )
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.db.close()
+
+    # -- runs ------------------------------------------------------------------------------
+
+    def begin(self, kind: str, source: str) -> int:
+        """Open a run (`sync`, `load`) and return its number."""
+        cursor = self.db.execute(
+            "INSERT INTO run (kind, source, started, state) VALUES (?, ?, ?, 'running')",
+            (kind, source, now()),
+        )
+        return int(cursor.lastrowid or 0)
+
+    def end(self, run: int, state: str, summary: dict[str, Any]) -> None:
+        """Close a run as `complete`, `partial` or `failed`, with its counts."""
+        self.db.execute(
+            "UPDATE run SET ended = ?, state = ?, summary = ? WHERE id = ?",
+            (now(), state, json.dumps(summary, sort_keys=True), run),
+        )
+
+    def runs(self) -> list[dict[str, Any]]:
+        """All runs, oldest first."""
+        rows = self.db.execute(
+            "SELECT id, kind, source, started, ended, state, summary FROM run ORDER BY id"
+        )
+        names = ("run", "kind", "source", "started", "ended", "state", "summary")
+        return [dict(zip(names, (*row[:6], json.loads(row[6])), strict=True)) for row in rows]
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing: a page or file and its checkpoint are kept together."""
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.db.execute("ROLLBACK")
+            self._compressors.clear()  # a dictionary trained in this transaction is gone with it
+            self._decompressors.clear()
+            raise
+        self.db.execute("COMMIT")
+
+    # -- resources in ----------------------------------------------------------------------
+
+    def add(self, run: int, envelopes: Iterable[Envelope]) -> Kept:
+        """Keep each resource whose bytes differ from the newest version; call in a transaction."""
+        stored = unchanged = 0
+        for envelope in envelopes:
+            digest = hashlib.blake2b(envelope.body, digest_size=16).digest()
+            known = self.db.execute(
+                "SELECT hash, gone FROM newest WHERE type = ? AND fhir_id = ?",
+                (envelope.type, envelope.id),
+            ).fetchone()
+            if known is not None and known[0] == digest and not known[1]:
+                unchanged += 1
+                continue
+            self._append(run, envelope, digest, gone=None)
+            stored += 1
+        return Kept(stored, unchanged)
+
+    def remove(self, run: int, type_: str, id_: str, reason: str) -> bool:
+        """Record that a resource is gone (deleted, merged, access lost); False if not held."""
+        known = self.db.execute(
+            "SELECT patient FROM newest WHERE type = ? AND fhir_id = ? AND gone = 0", (type_, id_)
+        ).fetchone()
+        if known is None:
+            return False
+        self._append(run, Envelope(type_, id_, known[0], "", b""), b"", gone=reason)
+        return True
+
+    def _append(self, run: int, envelope: Envelope, digest: bytes, gone: str | None) -> None:
+        dictionary, body = (None, None) if gone else self._compress(envelope.type, envelope.body)
+        kind, id_, patient = envelope.type, envelope.id, envelope.patient
+        cursor = self.db.execute(
+            "INSERT INTO version (run, type, fhir_id, patient, last_updated, hash, gone,"
+            " dictionary, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (run, kind, id_, patient, envelope.last_updated, digest, gone, dictionary, body),
+        )
+        self.db.execute(
+            "INSERT OR REPLACE INTO newest (type, fhir_id, patient, version, hash, gone)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (kind, id_, patient, cursor.lastrowid, digest, int(gone is not None)),
+        )
+
+    def reject(self, run: int, rejects: Iterable[Reject]) -> int:
+        """Keep what could not be filed, with the reason."""
+        rows = [(run, r.where, r.reason, zstandard.compress(r.body)) for r in rejects]
+        self.db.executemany("INSERT INTO reject (run, place, reason, body) VALUES (?,?,?,?)", rows)
+        return len(rows)
+
+    def rejects(self) -> list[tuple[str, str, int]]:
+        """(place, reason, run) of every reject."""
+        return self.db.execute("SELECT place, reason, run FROM reject ORDER BY id").fetchall()
+
+    # -- resources out ---------------------------------------------------------------------
+
+    def records(
+        self, as_of: int | None = None, only: Iterable[str] = ()
+    ) -> Iterator[PatientRecord]:
+        """Every patient with all current resources (at run `as_of`), in order of patient id."""
+        wanted = list(only)
+        patient, resources = "", list[Stored]()
+        for found, kind, id_, dictionary, body in self._current(as_of, wanted):
+            if found != patient and resources:
+                yield PatientRecord(patient, resources)
+                resources = []
+            patient = found
+            resources.append(Stored(kind, id_, self._decompress(dictionary, body)))
+        if resources:
+            yield PatientRecord(patient, resources)
+
+    def _current(self, as_of: int | None, wanted: list[str]) -> Iterator[tuple[Any, ...]]:
+        among, values = "", list[object]()
+        if wanted:
+            among, values = f" AND v.patient IN ({','.join('?' * len(wanted))})", [*wanted]
+        if as_of is None:
+            source = "newest n JOIN version v ON v.id = n.version"
+        else:
+            source = (
+                "(SELECT max(id) AS id FROM version WHERE run <= ? GROUP BY type, fhir_id) n"
+                " JOIN version v ON v.id = n.id"
+            )
+            values = [as_of, *values]
+        yield from self.db.execute(
+            "SELECT v.patient, v.type, v.fhir_id, v.dictionary, v.body"
+            f" FROM {source} WHERE v.gone IS NULL AND v.patient <> ''{among}"
+            " ORDER BY v.patient, v.type, v.fhir_id",
+            values,
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Current resources by type."""
+        return dict(
+            self.db.execute("SELECT type, count(*) FROM newest WHERE gone = 0 GROUP BY type")
+        )
+
+    def ids(self, type_: str, patient: str | None = None) -> set[str]:
+        """Ids held of one type (of one patient): the ground for finding deletions."""
+        where, values = ("", [type_]) if patient is None else (" AND patient = ?", [type_, patient])
+        rows = self.db.execute(
+            f"SELECT fhir_id FROM newest WHERE type = ? AND gone = 0{where}", values
+        )
+        return {row[0] for row in rows}
+
+    # -- small state -----------------------------------------------------------------------
+
+    def meta(self, key: str) -> str | None:
+        """A stored setting of this store (server, key id, schema)."""
+        row = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Remember a setting of this store."""
+        self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    # -- compression -----------------------------------------------------------------------
+
+    def _compress(self, type_: str, body: bytes) -> tuple[int | None, bytes]:
+        if type_ not in self._compressors:
+            self._compressors[type_] = self._compressor_for(type_)
+        dictionary, compressor = self._compressors[type_]
+        if dictionary is None:
+            self._maybe_train(type_, body)
+        return dictionary, compressor.compress(body)
+
+    def _compressor_for(self, type_: str) -> tuple[int | None, zstandard.ZstdCompressor]:
+        row = self.db.execute(
+            "SELECT id, bytes FROM dictionary WHERE type = ? ORDER BY id DESC", (type_,)
+        ).fetchone()
+        if row is None:
+            return None, zstandard.ZstdCompressor(level=_LEVEL)
+        trained = zstandard.ZstdCompressionDict(row[1])
+        return row[0], zstandard.ZstdCompressor(level=_LEVEL, dict_data=trained)
+
+    def _maybe_train(self, type_: str, body: bytes) -> None:
+        samples = self._samples.setdefault(type_, [])
+        samples.append(body)
+        if len(samples) < _TRAIN_ON:
+            return
+        self._samples[type_] = []
+        try:
+            trained = zstandard.train_dictionary(_DICTIONARY_BYTES, samples)
+        except zstandard.ZstdError:
+            return  # too uniform to train on: plain compression is good enough
+        self.db.execute(
+            "INSERT INTO dictionary (type, bytes) VALUES (?, ?)", (type_, trained.as_bytes())
+        )
+        self._compressors.pop(type_)
+
+    def _decompress(self, dictionary: int | None, body: bytes) -> bytes:
+        if dictionary not in self._decompressors:
+            self._decompressors[dictionary] = self._decompressor_for(dictionary)
+        try:
+            return self._decompressors[dictionary].decompress(body)
+        except zstandard.ZstdError as problem:
+            raise StoreError(
+                f"A stored resource in {self.path} is damaged.",
+                "Restore the store from its backup, or start a new one with `cart-nrm sync`.",
+            ) from problem
+
+    def _decompressor_for(self, dictionary: int | None) -> zstandard.ZstdDecompressor:
+        if dictionary is None:
+            return zstandard.ZstdDecompressor()
+        row = self.db.execute("SELECT bytes FROM dictionary WHERE id = ?", (dictionary,)).fetchone()
+        return zstandard.ZstdDecompressor(dict_data=zstandard.ZstdCompressionDict(row[0]))
+
+
+def now() -> str:
+    """This instant in UTC, as FHIR writes it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
