@@ -1,0 +1,50 @@
+# demo, test, check and bench each work from nothing: Python 3.11+ and make are enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= demo
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check bench oracle docs lock clean
+
+demo: $(VENV)/runtime.done  ## synthetic server on loopback, sync, classify, export, report
+	$(BIN)/python cli.py demo $(OUT)
+
+test: $(VENV)/dev.done  ## the whole suite
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: $(VENV)/dev.done  ## lint, types, layers, security, docs: the same for you, pre-commit and CI
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/bandit -q -c pyproject.toml -r adapter cli.py
+	$(BIN)/python cli.py mappings lint
+	$(BIN)/python -m tests.docs_are_current
+
+docs: $(VENV)/dev.done  ## write again the pages that are generated from the code
+	$(BIN)/python -m tests.docs_are_current --write
+
+bench: $(VENV)/dev.done  ## ratios against a bare JSON decoder, in the same run
+	$(BIN)/python -m benchmarks
+
+lock: $(VENV)/dev.done  ## resolve again and pin with hashes (needs `uv`)
+	uv pip compile pyproject.toml -q --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header -o requirements/runtime.txt
+	uv pip compile pyproject.toml -q --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --group dev --extra figures -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) $(OUT) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cart-nrm needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/runtime.done: requirements/runtime.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q --require-hashes -r requirements/runtime.txt
+	touch $@
+
+$(VENV)/dev.done: requirements/dev.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q --require-hashes -r requirements/dev.txt
+	touch $@ $(VENV)/runtime.done
