@@ -144,6 +144,7 @@ class Timeline(msgspec.Struct, frozen=True):
     notes: tuple[Note, ...] = ()
     sex: str = ""  # male, female, other, unknown or empty
     born: Interval | None = None
+    synthetic: bool = False  # the source labels its resources as synthetic data
 
     def of(self, *concepts: str) -> tuple[Fact, ...]:
         """The facts of these concepts, in order."""
