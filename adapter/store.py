@@ -16,10 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import zstandard
 
 from adapter.envelope import Envelope, Reject
 from adapter.errors import StoreError
+from adapter.model import Decision
 
 SCHEMA_VERSION = 1
 _TRAIN_ON = 400  # resources of one type before a dictionary is worth training
@@ -211,6 +213,16 @@ class Store:
         """(place, reason, run) of every reject."""
         return self.db.execute("SELECT place, reason, run FROM reject ORDER BY id").fetchall()
 
+    def reject_reasons(self, run: int) -> dict[str, int]:
+        """Why a run's rejects could not be filed, most frequent first."""
+        return dict(
+            self.db.execute(
+                "SELECT reason, count(*) AS n FROM reject WHERE run = ?"
+                " GROUP BY reason ORDER BY n DESC, reason",
+                (run,),
+            )
+        )
+
     # -- resources out ---------------------------------------------------------------------
 
     def records(
@@ -271,6 +283,25 @@ class Store:
     def set_meta(self, key: str, value: str) -> None:
         """Remember a setting of this store."""
         self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    # -- decisions -------------------------------------------------------------------------
+
+    def add_decisions(self, decisions: Iterable[Decision]) -> int:
+        """Append what reviewers said; nothing is ever changed or removed."""
+        rows = [(now(), msgspec.json.encode(decision).decode()) for decision in decisions]
+        self.db.executemany("INSERT INTO decision (imported, body) VALUES (?, ?)", rows)
+        return len(rows)
+
+    def decisions(self) -> list[Decision]:
+        """Everything reviewers ever said, oldest first."""
+        rows = self.db.execute("SELECT body FROM decision ORDER BY id")
+        return [msgspec.json.decode(row[0], type=Decision) for row in rows]
+
+    def slices_due(self) -> int:
+        """How many patient-and-type slices are not complete."""
+        return int(
+            self.db.execute("SELECT count(*) FROM slice WHERE due IS NOT NULL").fetchone()[0]
+        )
 
     # -- compression -----------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from adapter.episodes import episodes_of, why_not
 from adapter.errors import Alarm
 from adapter.facts import facts_of
 from adapter.grades import grades_of
+from adapter.incidence import FollowUp, follow_up
 from adapter.model import Decision, Episode, Judged, Note, OutcomeKind, Timeline
 from adapter.outcomes import outcome_of
 from adapter.store import PatientRecord, Store
@@ -43,7 +44,7 @@ class Attrition(msgspec.Struct, frozen=True):
 
 
 class Unmapped(msgspec.Struct, frozen=True):
-    """A code of the source that means nothing to us yet, and how many patients and recipients carry it."""
+    """A code of the source that means nothing to us yet, and how many people carry it."""
 
     system: str
     code: str
@@ -239,3 +240,18 @@ def notes_of(timeline: Timeline, judged: Iterable[Judged]) -> tuple[Note, ...]:
         if one.episode.death is not None:
             every += one.episode.death.notes
     return tuple(dict.fromkeys(every))
+
+
+def follow_up_of(
+    judged: Iterable[Judged], group: Callable[[Judged], str] | None = None
+) -> FollowUp:
+    """The evaluable episodes as an estimator reads them: days, event 0/1/2, group.
+
+    A time known only within bounds enters with its middle; the bounds are in the cohort file.
+    """
+    usable = [one for one in judged if one.outcome.time is not None]
+    return follow_up(
+        [one.outcome.time.middle for one in usable if one.outcome.time is not None],
+        [one.outcome.event for one in usable if one.outcome.event is not None],
+        group=[group(one) for one in usable] if group is not None else None,
+    )
