@@ -99,6 +99,11 @@ class Fact(msgspec.Struct, frozen=True):
         clock = self.when.clock if self.when.clock is not None else -1
         return (self.when.first, clock, self.concept, self.source, self.code)
 
+    @property
+    def counts(self) -> bool:
+        """False when the source itself says it was not so, not yet so, or not sure."""
+        return self.traits.isdisjoint(NO_EVIDENCE) and not self.concept.endswith("_EXCLUDE")
+
 
 #: What a fact may carry, and the case from life behind it.
 TRAITS: dict[str, str] = {
@@ -121,7 +126,17 @@ TRAITS: dict[str, str] = {
     "dated_by_encounter": "dated by the encounter it belongs to",
     "refuted_by_source": "the source says it was not so; kept to explain, never evidence",
     "review_only": "a code whose meaning was not confirmed: queued for a person",
+    "suspected": "suspected or provisional: never evidence by itself",
+    "negative": "a test that found nothing",
+    "less_than": "the true value lies below the number given",
+    "more_than": "the true value lies above the number given",
+    "other_focus": "said of another disease than the treated one",
 }
+
+#: A fact with one of these is shown and explained, but never counted.
+NO_EVIDENCE: frozenset[str] = frozenset(
+    {"refuted_by_source", "suspected", "planned", "text_only", "review_only"}
+)
 
 
 class Note(msgspec.Struct, frozen=True):
