@@ -1,0 +1,1 @@
+"""Synthetic hospital and demo FHIR endpoint; no real person anywhere."""
