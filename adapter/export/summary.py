@@ -1,0 +1,92 @@
+"""The aggregate that sites share for pooling: counts and curves, never a patient row."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from adapter.export.columns import answer_of
+from adapter.export.documents import dump
+from adapter.export.released import Released
+from adapter.incidence import Options, crude, incidence_of_table
+from adapter.model import Judged, OutcomeKind
+from adapter.pseudonyms import Release
+from adapter.study import Study, follow_up_of
+
+#: Event codes of the cohort (adapter.model.EVENT_CODE).
+RELAPSE, NRM = 1, 2
+
+
+def evaluable(judged: Iterable[Judged]) -> list[Judged]:
+    """Episodes with an outcome and a time, as every curve counts them."""
+    return [j for j in judged if j.outcome.event is not None and j.outcome.time is not None]
+
+
+def write_summary(study: Study, released: Released, release: Release) -> bytes:
+    """The aggregate as JSON; `pool` reads it, the keys study, n and events are its core."""
+    return (dump(summary_of(study, release.small_cells), indent=1) + "\n").encode("utf-8")
+
+
+def summary_of(study: Study, small_cells: int) -> dict[str, Any]:
+    """Counts, crude NRM, curves at the horizons; in subgroups and causes small cells are null.
+
+    The totals n and events are always given: without them nothing can be pooled, and the number of
+    deaths of a whole centre points to nobody.
+    """
+    judged = evaluable(study.judged)
+    data = follow_up_of(judged)
+    options = Options(at=tuple(float(day) for day in study.plan.policy.horizons))
+    groups = {"product": _by(judged, "product", small_cells),
+              "indication": _by(judged, "indication", small_cells)}  # fmt: skip
+    return {
+        "kind": "cart-nrm summary",
+        "version": 1,
+        "study": study.name,
+        "synthetic": study.synthetic,
+        "data_cut": study.cut,
+        "codes_digest": study.codes_digest,
+        "policy": study.plan.policy.model_dump(mode="json"),
+        "n": data.n,
+        "events": int((data.event == NRM).sum()),
+        "relapses": int((data.event == RELAPSE).sum()),
+        "crude": crude(data, NRM),
+        "small_cells_below": small_cells,
+        "curves": incidence_of_table(data, options)["curves"] if data.n else [],
+        "causes": suppressed(causes_of(judged), small_cells),
+        "groups": groups,
+    }
+
+
+def causes_of(judged: Iterable[Judged]) -> dict[str, int]:
+    """Non-relapse deaths by cause as it counts."""
+    answers = [answer_of(j) for j in judged if j.outcome.kind is OutcomeKind.NRM]
+    return dict(Counter(answer.cause.value for answer in answers if answer))
+
+
+def suppressed(counts: dict[str, int], small_cells: int) -> dict[str, int | None]:
+    """Counts with those from 1 to small_cells-1 hidden; one hidden cell hides the next smallest.
+
+    Otherwise the total would give the only hidden one away.
+    """
+    hidden = {name for name, count in counts.items() if 0 < count < small_cells}
+    open_cells = sorted((count, name) for name, count in counts.items() if name not in hidden)
+    if len(hidden) == 1 and open_cells:
+        hidden.add(open_cells[0][1])
+    return {name: None if name in hidden else count for name, count in sorted(counts.items())}
+
+
+def _by(judged: Sequence[Judged], field: str, small_cells: int) -> list[dict[str, Any]]:
+    """n and events of each product or indication; both hidden where either is small."""
+    names = [getattr(j.episode, field) or "not recorded" for j in judged]
+    n = Counter(names)
+    deaths = Counter(
+        name
+        for name, j in zip(names, judged, strict=True)
+        if j.outcome.kind is OutcomeKind.NRM
+    )
+    shown = suppressed({name: min(n[name], deaths[name] or n[name]) for name in n}, small_cells)
+    return [
+        {"group": name, "n": None, "events": None}
+        if shown[name] is None
+        else {"group": name, "n": n[name], "events": deaths[name]}
+        for name in sorted(n)
+    ]
