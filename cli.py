@@ -15,7 +15,6 @@ from adapter.errors import CartNrmError, Partial, UsageError
 
 if TYPE_CHECKING:
     from adapter.codes import Codes
-
     from adapter.store import Store
     from adapter.study import Study
 
