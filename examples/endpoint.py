@@ -1,0 +1,469 @@
+"""A small FHIR R4 server on loopback, for the demo and for benchmarks. Not for real data.
+
+    with serving("study/fhir") as base_url: ...        # or an iterable of resources
+    python -m examples.endpoint study/fhir --port 8080
+
+It answers searches by patient, code, status, _id and _lastUpdated from indices over the bytes it
+was given, pages by opaque next links, and lets resources be changed (PUT) and deleted (DELETE),
+so that a second synchronisation has something to find. It knows no security and no terminology.
+"""
+
+import argparse
+import gzip
+import json
+import mmap
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+
+Json = dict[str, Any]
+Body = bytes | memoryview
+Key = tuple[str, str]
+SEARCHES = ("_id", "_lastUpdated", "category", "code", "patient", "status", "subject")
+CONTROLS = ("_count", "_elements", "_format", "_sort", "_summary", "_total")
+TYPES = (
+    "Patient", "Condition", "Procedure", "Observation", "Encounter", "MedicationAdministration",
+    "MedicationRequest", "DiagnosticReport",
+)  # fmt: skip
+SNAPSHOTS = 500  # searches whose next links stay valid
+PAGE, LONGEST_PAGE = 50, 1000
+
+
+class Refused(Exception):
+    """A request that is answered with an OperationOutcome."""
+
+    def __init__(self, status: int, code: str, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        issue = {"severity": "error", "code": code, "diagnostics": text}
+        self.outcome = {"resourceType": "OperationOutcome", "issue": [issue]}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What searches ask about one resource, and its bytes."""
+
+    key: Key
+    body: Body
+    updated: float
+    patient: str
+    status: str
+    codes: frozenset[str]  # "system|code" and "code"
+
+
+class Shelf:
+    """All resources, findable by type, patient and code."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.entries: dict[str, dict[str, Entry]] = {kind: {} for kind in TYPES}
+        self.by_patient: dict[Key, dict[str, None]] = {}
+        self.by_code: dict[Key, dict[str, None]] = {}
+        self.deleted: set[Key] = set()
+        self.shared: dict[frozenset[str], frozenset[str]] = {}
+
+    def load(self, folder: Path) -> None:
+        """Every *.ndjson and *.ndjson.gz of a folder; plain files are mapped, not copied."""
+        for path in sorted(folder.glob("*.ndjson*")):
+            with path.open("rb") as file:
+                if path.suffix == ".gz":
+                    whole: bytes | mmap.mmap = gzip.decompress(file.read())
+                elif path.stat().st_size:
+                    whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                else:
+                    continue
+            self._lines(whole)
+
+    def _lines(self, whole: bytes | mmap.mmap) -> None:
+        view, start = memoryview(whole), 0
+        while start < len(whole):
+            end = whole.find(b"\n", start)
+            end = len(whole) if end < 0 else end
+            if line := view[start:end].tobytes().strip():
+                self.put(json.loads(line), view[start:end])
+            start = end + 1
+
+    def put(self, resource: Json, body: Body | None = None) -> Entry:
+        """Keep a resource; without time of last update it gets one."""
+        if body is None or not resource.get("meta", {}).get("lastUpdated"):
+            resource.setdefault("meta", {}).setdefault("lastUpdated", _stamp(datetime.now(UTC)))
+            body = json.dumps(resource, ensure_ascii=False, separators=(",", ":")).encode()
+        entry = self._entry(resource, body)
+        kind, name = entry.key
+        with self.lock:
+            self._forget(entry.key)
+            self.entries.setdefault(kind, {})[name] = entry
+            self.by_patient.setdefault((kind, entry.patient), {})[name] = None
+            for code in entry.codes:
+                self.by_code.setdefault((kind, code), {})[name] = None
+            self.deleted.discard(entry.key)
+        return entry
+
+    def _entry(self, resource: Json, body: Body) -> Entry:
+        codes = frozenset(_codes(resource))
+        subject = resource.get("subject") or resource.get("patient") or {}
+        return Entry(
+            (resource["resourceType"], resource["id"]),
+            body,
+            _interval(resource["meta"]["lastUpdated"])[0],
+            str(subject.get("reference", "")).rpartition("/")[2],
+            str(resource.get("status", "")),
+            self.shared.setdefault(codes, codes),
+        )
+
+    def _forget(self, key: Key) -> Entry | None:
+        kind, name = key
+        entry = self.entries.get(kind, {}).pop(name, None)
+        if entry:
+            self.by_patient[kind, entry.patient].pop(name, None)
+            for code in entry.codes:
+                self.by_code[kind, code].pop(name, None)
+        return entry
+
+    def delete(self, key: Key) -> None:
+        """Take a resource away; it is gone (410) from then on."""
+        with self.lock:
+            if self._forget(key):
+                self.deleted.add(key)
+
+    def get(self, key: Key) -> Entry:
+        """One resource, or a refusal that says whether it ever was."""
+        entry = self.entries.get(key[0], {}).get(key[1])
+        if entry is None and key in self.deleted:
+            raise Refused(410, "deleted", f"{key[0]}/{key[1]} was deleted")
+        if entry is None:
+            raise Refused(404, "not-found", f"{key[0]}/{key[1]} is not known")
+        return entry
+
+    def search(self, kind: str, query: list[tuple[str, str]]) -> list[Entry]:
+        """Entries of one type that match every parameter (commas mean or)."""
+        with self.lock:
+            found = self._candidates(kind, query)
+        for name, value in query:
+            if test := _test(name, value):
+                found = [entry for entry in found if test(entry)]
+        order = dict(query).get("_sort", "")
+        if order.lstrip("-") == "_lastUpdated":
+            found.sort(key=lambda entry: (entry.updated, entry.key), reverse=order[0] == "-")
+        elif order:
+            raise Refused(400, "not-supported", f"_sort={order} is not supported")
+        return found
+
+    def _candidates(self, kind: str, query: list[tuple[str, str]]) -> list[Entry]:
+        """The shortest list an index offers."""
+        entries = self.entries.get(kind, {})
+        lists = []
+        for name, value in query:
+            if name in ("patient", "subject"):
+                index, wanted = self.by_patient, [v.rpartition("/")[2] for v in value.split(",")]
+            elif name == "code" and not any(v.endswith("|") for v in value.split(",")):
+                index, wanted = self.by_code, value.split(",")
+            else:
+                continue
+            lists.append([name for v in dict.fromkeys(wanted) for name in index.get((kind, v), ())])
+        names = min(lists, key=len) if lists else list(entries)
+        return [entries[name] for name in dict.fromkeys(names)]
+
+
+def _codes(resource: Json) -> Iterator[str]:
+    concepts = [resource.get("code"), resource.get("medicationCodeableConcept")]
+    for concept in [*concepts, *(resource.get("type") or [])]:
+        for coding in (concept or {}).get("coding", []):
+            yield f"{coding.get('system', '')}|{coding.get('code', '')}"
+            yield str(coding.get("code", ""))
+
+
+def _test(name: str, value: str) -> Callable[[Entry], bool] | None:
+    """The question one search parameter asks of an entry."""
+    values = set(value.split(","))
+    match name:
+        case "_id":
+            return lambda entry: entry.key[1] in values
+        case "patient" | "subject":
+            patients = {value.rpartition("/")[2] for value in values}
+            return lambda entry: entry.patient in patients
+        case "status":
+            return lambda entry: entry.status in {value.rpartition("|")[2] for value in values}
+        case "code":
+            starts = tuple(value for value in values if value.endswith("|"))
+            return lambda entry: (
+                not values.isdisjoint(entry.codes)
+                or (bool(starts) and any(code.startswith(starts) for code in entry.codes))
+            )
+        case "_lastUpdated":
+            return _updated(value)
+        case _ if name in SEARCHES or name in CONTROLS:
+            return None
+        case _:
+            raise Refused(400, "not-supported", f"search parameter {name} is not supported")
+
+
+def _updated(value: str) -> Callable[[Entry], bool]:
+    prefix = value[:2] if value[:2].isalpha() else "eq"
+    try:
+        first, after = _interval(value.removeprefix(prefix))
+    except ValueError:
+        raise Refused(400, "invalid", f"_lastUpdated={value} is no date") from None
+    tests: dict[str, Callable[[Entry], bool]] = {
+        "eq": lambda entry: first <= entry.updated < after,
+        "ge": lambda entry: entry.updated >= first,
+        "gt": lambda entry: entry.updated >= after,
+        "le": lambda entry: entry.updated < after,
+        "lt": lambda entry: entry.updated < first,
+    }
+    if prefix not in tests:
+        raise Refused(400, "not-supported", f"prefix {prefix} is not supported")
+    return tests[prefix]
+
+
+def _interval(text: str) -> tuple[float, float]:
+    """First instant and the instant after, in seconds: a day is a day long, an instant 1 ms."""
+    text = text.strip().replace(" ", "+")  # a plus sign that was not encoded arrives as a blank
+    padded = text + {4: "-01-01", 7: "-01"}.get(len(text), "")
+    start = datetime.fromisoformat(padded)
+    start = start if start.tzinfo else start.replace(tzinfo=UTC)
+    match len(text):
+        case 4:
+            end = start.replace(year=start.year + 1)
+        case 7:
+            end = (start + timedelta(days=31)).replace(day=1)
+        case 10:
+            end = start + timedelta(days=1)
+        case _ if "." in text:
+            end = start + timedelta(milliseconds=1)
+        case _:
+            end = start + timedelta(seconds=1)
+    return start.timestamp(), end.timestamp()
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Endpoint(ThreadingHTTPServer):
+    """The server: a shelf, the searches still being paged, and an optional delay."""
+
+    daemon_threads = True
+
+    def __init__(self, shelf: Shelf, port: int = 0, latency_ms: float = 0) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
+        self.shelf = shelf
+        self.latency = latency_ms / 1000
+        self.snapshots: OrderedDict[str, list[Key]] = OrderedDict()
+        self.base_url = f"http://127.0.0.1:{self.server_port}/fhir"
+
+    def remember(self, keys: list[Key]) -> str:
+        """A token for the rest of a search; old ones are forgotten."""
+        with self.shelf.lock:
+            token = f"{time.monotonic_ns():x}"
+            self.snapshots[token] = keys
+            while len(self.snapshots) > SNAPSHOTS:
+                self.snapshots.popitem(last=False)
+        return token
+
+    def capabilities(self) -> Json:
+        """The CapabilityStatement."""
+        searches = [
+            {"name": name, "type": "date" if name == "_lastUpdated" else "token"}
+            for name in SEARCHES
+        ]
+        for search in searches:
+            if search["name"] in ("patient", "subject"):
+                search["type"] = "reference"
+        verbs = [{"code": code} for code in ("read", "search-type", "update", "delete")]
+        return {
+            "resourceType": "CapabilityStatement", "status": "active", "kind": "instance",
+            "date": "2026-01-01", "fhirVersion": "4.0.1", "format": ["json"],
+            "software": {"name": "Synthetic demo endpoint"},
+            "implementation": {"description": "Synthetic data only", "url": self.base_url},
+            "rest": [{"mode": "server", "resource": [
+                {"type": kind, "interaction": verbs, "searchParam": searches}
+                for kind in sorted(self.shelf.entries)
+            ]}],
+        }  # fmt: skip
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    server: Endpoint
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # headers and body leave together
+
+    def do_GET(self) -> None:
+        """Read, search, next page or capabilities."""
+        self.answer(self._get)
+
+    def do_POST(self) -> None:
+        """POST _search."""
+        self.answer(self._post)
+
+    def do_PUT(self) -> None:
+        """Create or replace a resource."""
+        self.answer(self._put)
+
+    def do_DELETE(self) -> None:
+        """Delete a resource."""
+        self.answer(self._delete)
+
+    def answer(self, work: Callable[[], tuple[int, Body | Json | None]]) -> None:
+        """Run one request and send what it gives, or an OperationOutcome."""
+        self.sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        time.sleep(self.server.latency)
+        try:
+            status, found = work()
+        except Refused as refusal:
+            status, found = refusal.status, refusal.outcome
+        except Exception as error:  # a fault of ours must still be an answer
+            status, found = 500, Refused(500, "exception", type(error).__name__).outcome
+        body = json.dumps(found).encode() if isinstance(found, dict) else found or b""
+        self.send_response(status)
+        self.send_header("Content-Type", "application/fhir+json; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _get(self) -> tuple[int, Body | Json]:
+        parts, query = self._request()
+        match parts:
+            case ["metadata"]:
+                return 200, self.server.capabilities()
+            case [kind] | [kind, "_search"]:
+                return 200, self._page(kind, query)
+            case [kind, name]:
+                return 200, self.server.shelf.get((kind, name)).body
+        raise Refused(404, "not-found", "no such address")
+
+    def _post(self) -> tuple[int, Body | Json]:
+        parts, query = self._request()
+        if len(parts) != 2 or parts[1] != "_search":
+            raise Refused(405, "not-supported", "POST is only for _search")
+        form = parse_qsl(self.sent.decode("utf-8", "replace"), keep_blank_values=True)
+        return 200, self._page(parts[0], query + form)
+
+    def _put(self) -> tuple[int, Body]:
+        parts, _ = self._request()
+        try:
+            resource = json.loads(self.sent)
+        except ValueError:
+            raise Refused(400, "structure", "the body is no JSON") from None
+        same = isinstance(resource, dict) and [resource.get("resourceType"), resource.get("id")]
+        if same != parts:
+            raise Refused(400, "invalid", "resourceType and id must be those of the address")
+        old = self.server.shelf.entries.get(parts[0], {}).get(parts[1])
+        meta = json.loads(bytes(old.body)).get("meta", {}) if old else {}
+        now = max(datetime.now(UTC).timestamp(), old.updated + 0.001 if old else 0)
+        version = str(int(meta.get("versionId", "1")) + 1) if old else "1"
+        stamp = _stamp(datetime.fromtimestamp(now, UTC))
+        resource["meta"] = {**resource.get("meta", {}), "versionId": version, "lastUpdated": stamp}
+        return 200 if old else 201, self.server.shelf.put(resource).body
+
+    def _delete(self) -> tuple[int, None]:
+        parts, _ = self._request()
+        if len(parts) != 2:
+            raise Refused(405, "not-supported", "delete one resource at a time")
+        self.server.shelf.delete((parts[0], parts[1]))
+        return 204, None
+
+    def _request(self) -> tuple[list[str], list[tuple[str, str]]]:
+        """Path below the base, and query."""
+        url = urlsplit(self.path)
+        root, *parts = [unquote(part) for part in url.path.strip("/").split("/")]
+        if root != "fhir":
+            raise Refused(404, "not-found", "the base address ends in /fhir")
+        return parts, parse_qsl(url.query, keep_blank_values=True)
+
+    def _page(self, kind: str, query: list[tuple[str, str]]) -> Body:
+        """A searchset: the first page of a search, or a later one by its token."""
+        options = dict(query)
+        if kind not in self.server.shelf.entries:
+            raise Refused(404, "not-supported", f"resource type {kind} is not known here")
+        if token := options.get("_page"):
+            keys = self.server.snapshots.get(token)
+            if keys is None:
+                raise Refused(410, "expired", "this search has expired, start again")
+        else:
+            keys = [entry.key for entry in self.server.shelf.search(kind, query)]
+        size, start = (_number(options, "_count", PAGE), _number(options, "_offset", 0))
+        size = min(size, LONGEST_PAGE)
+        if options.get("_summary") == "count":
+            size = 0
+        links = [{"relation": "self", "url": f"{self.server.base_url}/{kind}"}]
+        if size and start + size < len(keys):
+            token = token or self.server.remember(keys)
+            rest = urlencode({"_page": token, "_offset": start + size, "_count": size})
+            links.append({"relation": "next", "url": f"{self.server.base_url}/{kind}?{rest}"})
+        return self._bundle(kind, len(keys), links, keys[start : start + size])
+
+    def _bundle(self, kind: str, total: int, links: list[Json], keys: list[Key]) -> bytes:
+        known = self.server.shelf.entries[kind]
+        head = {"resourceType": "Bundle", "type": "searchset", "total": total, "link": links}
+        base = f"{self.server.base_url}/{kind}".encode()
+        entries = b",".join(
+            b'{"fullUrl":"%s/%s","resource":%s,"search":{"mode":"match"}}'
+            % (base, name.encode(), known[name].body)
+            for _, name in keys
+            if name in known
+        )
+        tail = b',"entry":[' + entries + b"]}" if entries else b"}"
+        return json.dumps(head).encode()[:-1] + tail
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing: addresses may hold identifiers."""
+
+
+def _number(options: dict[str, str], name: str, default: int) -> int:
+    text = options.get(name, str(default))
+    if not text.isdigit():
+        raise Refused(400, "invalid", f"{name}={text} is no number")
+    return int(text)
+
+
+@contextmanager
+def serving(
+    source: Path | str | Iterable[Json], port: int = 0, latency_ms: float = 0
+) -> Iterator[str]:
+    """Serve a folder of NDJSON or resources in memory; gives the base URL."""
+    shelf = Shelf()
+    if isinstance(source, (str, Path)):
+        shelf.load(Path(source))
+    else:
+        for resource in source:
+            shelf.put(resource)
+    server = Endpoint(shelf, port, latency_ms)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield server.base_url
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serve a folder until interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m examples.endpoint", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--latency-ms", type=float, default=0)
+    options = parser.parse_args(arguments)
+    with serving(options.folder, options.port, options.latency_ms) as base_url:
+        print(base_url, flush=True)
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            print("stopped")
+
+
+if __name__ == "__main__":
+    main()
