@@ -1,0 +1,240 @@
+"""Who was under observation when: the counts that every curve and test is made of."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from adapter.errors import TableError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Labels = NDArray[np.str_]
+
+# Times closer than this (relative) are one time: 1e-14 of rounding once moved an SE by 1 %.
+TIE = 1e-9
+# Days are counted in a table as long as the last day (fast) up to this length; convention.
+DAY_TABLE = 100_000
+# Above this code the gaps between event codes are not filled with empty causes; convention.
+MANY_CAUSES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """Patients: time to the first event or last contact, event code (0 = censored), late entry.
+
+    All arrays have one element per patient. `entry` is -inf for patients seen from the origin.
+    """
+
+    time: Floats
+    event: Ints
+    entry: Floats | None = None
+    group: Labels | None = None
+    strata: Labels | None = None
+    covariates: dict[str, Floats] = field(default_factory=dict)
+
+    @property
+    def n(self) -> int:
+        """Number of patients."""
+        return len(self.time)
+
+    def where(self, mask: NDArray[np.bool_]) -> "FollowUp":
+        """The patients for which `mask` is true."""
+        return FollowUp(
+            self.time[mask],
+            self.event[mask],
+            None if self.entry is None else self.entry[mask],
+            None if self.group is None else self.group[mask],
+            None if self.strata is None else self.strata[mask],
+            {name: values[mask] for name, values in self.covariates.items()},
+        )
+
+    def by_group(self) -> list[tuple[str | None, "FollowUp"]]:
+        """Each group's name and patients; one nameless group where there is no group column."""
+        if self.group is None:
+            return [(None, self)]
+        return [(str(name), self.where(self.group == name)) for name in np.unique(self.group)]
+
+
+def follow_up(
+    time: ArrayLike,
+    event: ArrayLike,
+    entry: ArrayLike | None = None,
+    group: ArrayLike | None = None,
+    strata: ArrayLike | None = None,
+) -> FollowUp:
+    """Check one table of patients and make it ready; raises TableError naming the first bad row.
+
+    `entry` is the day observation began; NaN or anything up to 0 means from the origin.
+    """
+    times, codes = _times(time), _codes(event)
+    if len(times) != len(codes):
+        raise TableError(f"{len(times)} times but {len(codes)} events.", "Give one of each a row.")
+    return FollowUp(
+        times, codes, _entries(entry, times), _labels(group, times), _labels(strata, times)
+    )
+
+
+def _complain(bad: NDArray[np.bool_], what: str, hint: str) -> None:
+    rows = np.flatnonzero(bad)
+    if len(rows):
+        raise TableError(f"{what} in data row {rows[0] + 1} ({len(rows)} such rows).", hint)
+
+
+def _times(time: ArrayLike) -> Floats:
+    times = np.asarray(time, float)
+    if times.size and not (times.min() >= 0 and times.max() < np.inf):
+        _complain(~np.isfinite(times), "No time", "Fill it, or leave the patient out and say so.")
+        _complain(times < 0, "A negative time", "Count from day 0; see why the date is before it.")
+    return times
+
+
+def _codes(event: ArrayLike) -> Ints:
+    raw = np.asarray(event)
+    if raw.dtype.kind not in "iufb":
+        hint = "Write 0 = censored, 1 = relapse, 2 = non-relapse death, 3.. = further causes."
+        raise TableError("The events are not numbers.", hint)
+    if raw.dtype.kind == "f":
+        _complain(~(raw == np.floor(raw)), "An event that is no whole number", "Use 0, 1, 2, ...")
+    codes = raw.astype(np.int64, copy=False)
+    if codes.size and codes.min() < 0:
+        _complain(codes < 0, "A negative event code", "Use 0 for censored, 1, 2, ... for events.")
+    return codes
+
+
+def _entries(entry: ArrayLike | None, times: Floats) -> Floats | None:
+    if entry is None:
+        return None
+    entries = np.asarray(entry, float)
+    entries = np.where(np.isnan(entries) | (entries <= 0), -np.inf, entries)
+    hint = "Such a patient was never under observation: correct the entry or leave the row out."
+    _complain(entries >= times, "Entry at or after the end of follow-up", hint)
+    return None if np.isneginf(entries).all() else entries
+
+
+def _labels(values: ArrayLike | None, times: Floats) -> Labels | None:
+    if values is None:
+        return None
+    labels = np.asarray(values).astype(str)
+    if len(labels) != len(times):
+        raise TableError(f"{len(times)} times but {len(labels)} labels.", "Give one of each a row.")
+    _complain(np.char.strip(labels) == "", "No group", "Fill it, or write 'not recorded'.")
+    return labels
+
+
+def time_grid(times: Floats) -> tuple[Floats, Ints]:
+    """Ascending grid of times and each value's place in it, near ties merged.
+
+    Whole days get a grid of every day (some with nobody), which needs no sorting.
+    """
+    last = float(times.max(initial=0.0))
+    if last <= DAY_TABLE:
+        days = times.astype(np.int64)
+        if np.array_equal(days, times):
+            return np.arange(int(last) + 1, dtype=float), days
+    order = np.argsort(times, kind="stable")
+    ordered = times[order]
+    fresh = np.ones(len(times), bool)
+    fresh[1:] = np.diff(ordered) > TIE * ordered[1:]
+    place = np.empty(len(times), np.int64)
+    place[order] = np.cumsum(fresh) - 1
+    return ordered[fresh], place
+
+
+@dataclass(frozen=True, slots=True)
+class RiskSets:
+    """Counts at each of the m distinct times somebody left observation.
+
+    `times`, `at_risk`, `censored`: (m,); `events`: (m, causes). At risk at t means time >= t and
+    entry < t, so who is censored at t is still at risk at t. `late` holds the late entries, sorted.
+    """
+
+    times: Floats
+    at_risk: Ints
+    events: Ints
+    causes: tuple[int, ...]
+    censored: Ints
+    late: Floats
+
+    @property
+    def n(self) -> int:
+        """Number of patients."""
+        return int(self.events.sum() + self.censored.sum())
+
+    def column(self, cause: int) -> Ints:
+        """Events of one cause at each time; zeros when nobody had it."""
+        if cause not in self.causes:
+            return np.zeros(len(self.times), np.int64)
+        return np.asarray(self.events[:, self.causes.index(cause)])
+
+    def before(self, t: float) -> int:
+        """How many of `times` lie before t."""
+        return int(np.searchsorted(self.times, t * (1 - TIE), "left"))
+
+    def at_risk_at(self, t: float) -> int:
+        """Patients under observation just before t."""
+        row = self.before(t)
+        gone = int(self.events[:row].sum() + self.censored[:row].sum())
+        return self.n - gone - self.not_entered(t)
+
+    def not_entered(self, t: float) -> int:
+        """Patients whose observation begins at t or later."""
+        return len(self.late) - int(np.searchsorted(self.late, t * (1 - TIE), "left"))
+
+
+def count(data: FollowUp, causes: Iterable[int] = ()) -> RiskSets:
+    """The risk sets of one group; `causes` names event codes to carry even when nobody had them."""
+    late = np.empty(0) if data.entry is None else np.sort(data.entry[np.isfinite(data.entry)])
+    grid, place = time_grid(np.concatenate([data.time, late]) if len(late) else data.time)
+    place, entered = place[: data.n], place[data.n :]
+    codes, column = _event_columns(data.event)
+    width = len(codes)
+    table = np.bincount(place * width + column, minlength=len(grid) * width).reshape(-1, width)
+    leaving = table.sum(axis=1)
+    at_risk = leaving[::-1].cumsum()[::-1]
+    if len(late):
+        at_risk = at_risk - np.bincount(entered, minlength=len(grid))[::-1].cumsum()[::-1]
+    seen = leaving > 0
+    wanted = tuple(sorted({*causes, *(code for code in codes if code > 0)}))
+    lookup = {code: i for i, code in enumerate(codes)}
+    empty = np.zeros(int(seen.sum()), np.int64)
+    columns = [table[seen, lookup[c]] if c in lookup else empty for c in wanted]
+    events = np.stack(columns, axis=1) if columns else np.empty((len(empty), 0), np.int64)
+    censored = table[seen, lookup[0]] if 0 in lookup else empty
+    return RiskSets(grid[seen], at_risk[seen], events, wanted, censored, late)
+
+
+def _event_columns(event: Ints) -> tuple[list[int], Ints]:
+    """Event codes in use and each patient's column among them; small codes are columns already."""
+    highest = int(event.max(initial=0))
+    if highest <= MANY_CAUSES:
+        return list(range(highest + 1)), event
+    codes, column = np.unique(event, return_inverse=True)
+    return [int(code) for code in codes], column
+
+
+def risk_table(sets: RiskSets, ticks: Iterable[float]) -> list[dict[str, Any]]:
+    """The extended risk table: at risk at t, events by cause and censored before t; adds to n.
+
+    Columns count what happened *before* t (time < t); R's cumulative tables count up to t.
+    """
+    rows = []
+    for t in ticks:
+        row = sets.before(t)
+        events = {c: int(sets.events[:row, i].sum()) for i, c in enumerate(sets.causes)}
+        censored, late = int(sets.censored[:row].sum()), sets.not_entered(t)
+        at_risk = sets.at_risk_at(t)
+        if at_risk + sum(events.values()) + censored + late != sets.n:
+            raise AssertionError(f"the risk table at {t} does not add up to {sets.n}")
+        rows.append(
+            {
+                "time": t,
+                "at_risk": at_risk,
+                "events": events,
+                "censored": censored,
+                "not_entered": late,
+            }
+        )
+    return rows
