@@ -28,11 +28,11 @@ def run_demo(
     _make_room(folder)
     started = monotonic()
     say(f"A synthetic hospital: {patients:,} patients, {recipients:,} recipients; no real person.")
-    resources = [resource for _, resource in generate(StudyShape(patients, recipients, seed))]
-    say(f"{len(resources):,} FHIR resources, served on 127.0.0.1; now pulling them.")
+    synthetic = generate(StudyShape(patients, recipients, seed))
     codes = load_codes()
     progress = Progress()
-    with serving(resources) as server:
+    with serving(resource for _, resource in synthetic) as server:
+        say(f"Its FHIR server answers at {server}; now pulling the recipients.")
         settings = Settings(
             store=folder / "cart-nrm.db",
             server=server,
