@@ -1,0 +1,95 @@
+"""One patient's facts in order: sorted, each statement once, whatever order they came in."""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from adapter.dates import Interval
+from adapter.model import Fact, Note, Timeline
+
+#: Facts for which the living patient must have been there; reading FHIR makes a `contact` of each.
+PRESENCE = frozenset(
+    {
+        "contact", "lab", "lab_micro", "microbiology_result", "vital", "performance_status",
+        "cart_infusion", "cart_product", "lymphodepletion", "bridging", "hct", "supportive_drug",
+    }
+)  # fmt: skip
+
+
+class HasFacts(Protocol):
+    """What a timeline is made of: the facts read from one patient's resources."""
+
+    @property
+    def patient(self) -> str: ...  # noqa: D102
+    @property
+    def facts(self) -> Sequence[Fact]: ...  # noqa: D102
+    @property
+    def notes(self) -> Sequence[Note]: ...  # noqa: D102
+    @property
+    def sex(self) -> str: ...  # noqa: D102
+    @property
+    def born(self) -> Interval | None: ...  # noqa: D102
+    @property
+    def synthetic(self) -> bool: ...  # noqa: D102
+
+
+def timeline_of(read: HasFacts) -> Timeline:
+    """The facts of one patient in order; asking again of the answer changes nothing.
+
+    One resource that says the same thing in several code systems is one fact: a Condition coded in
+    ICD-10-CM and SNOMED CT is not two infections.
+    """
+    kept: dict[tuple[object, ...], Fact] = {}
+    for fact in read.facts:
+        key = _statement(fact)
+        known = kept.get(key)
+        kept[key] = fact if known is None else _merged(known, fact)
+    return Timeline(
+        patient=read.patient,
+        facts=tuple(sorted(kept.values(), key=_order)),
+        notes=tuple(sorted(set(read.notes), key=lambda note: (note.kind, note.where, note.what))),
+        sex=read.sex,
+        born=read.born,
+        synthetic=read.synthetic,
+    )
+
+
+def evidence(facts: Iterable[Fact]) -> list[Fact]:
+    """The facts that say that something happened at its date, in the order given.
+
+    "Status after" (German certainty Z, Z92.850) says that it once happened, not when.
+    """
+    return [fact for fact in facts if fact.counts and "history" not in fact.traits]
+
+
+def _statement(fact: Fact) -> tuple[object, ...]:
+    when, end = fact.when, fact.end
+    return (
+        fact.source, fact.concept, fact.subconcept, fact.group, fact.value, fact.unit,
+        when and (when.first, when.last, when.clock), end and (end.first, end.last),
+    )  # fmt: skip
+
+
+def _merged(one: Fact, other: Fact) -> Fact:
+    """The same statement under two codes; the choice must not depend on which came first."""
+    first, second = sorted((one, other), key=lambda fact: (fact.code, fact.label, _order(fact)))
+    return msgspec.structs.replace(
+        first, traits=first.traits | second.traits, recorded=_earlier(first, second)
+    )
+
+
+def _earlier(one: Fact, other: Fact) -> Interval | None:
+    known = [fact.recorded for fact in (one, other) if fact.recorded is not None]
+    return min(known, key=lambda day: (day.first, day.last, day.text), default=None)
+
+
+def _order(fact: Fact) -> tuple[object, ...]:
+    """A total order: two different facts never compare equal, so input order cannot show."""
+    when, end, recorded = fact.when, fact.end, fact.recorded
+    return (
+        fact.day_key, fact.subconcept, fact.group, when.last if when else 0,
+        fact.value if fact.value is not None else -1e300, fact.unit, fact.label,
+        end.first if end else 0, recorded.first if recorded else 0, sorted(fact.traits),
+        when.text if when else "",
+    )  # fmt: skip
