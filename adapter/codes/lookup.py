@@ -1,0 +1,210 @@
+"""Which concepts does this coding stand for? The longest prefix wins; an exclusion beats all.
+
+`Codes.lookup` is asked for every coding of every resource, so answers are remembered.
+"""
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from adapter.codes.systems import MAPPINGS, codes_in, row_code, short_name, system_of
+from adapter.codes.tables import (
+    Row,
+    apply_overlay,
+    catalog,
+    overlay_changes,
+    read_csv,
+    shipped_rows,
+    wording_of,
+)
+from adapter.model import Note
+
+_REMEMBERED = 200_000  # more than any hospital's codes; hostile ones must not fill memory
+
+
+class Meaning(msgspec.Struct, frozen=True):
+    """What one coding stands for: `group` is the class of the subconcept, `label` our wording.
+
+    `kind` refines the group (infection: sepsis, bloodstream, pneumonia ...; `ambiguous` may be no
+    infection at all). `review`: never counts, a person looks. `excluded`: a look-alike.
+    """
+
+    concept: str
+    subconcept: str
+    group: str
+    label: str
+    excluded: bool = False
+    review: bool = False
+    kind: str = ""
+
+
+class Trace(msgspec.Struct, frozen=True):
+    """One row that a code came near to, and whether and why it won or lost."""
+
+    row: Row
+    won: bool
+    why: str
+
+
+#: How well a row fits: a code of its own beats a prefix, a long prefix a short one, any of them
+#: an ancestor; of two ancestors the one with fewer descendants is the nearer.
+Fit = tuple[int, int]
+
+
+class Codes:
+    """All loaded rows, ready to be asked."""
+
+    def __init__(
+        self,
+        rows: list[Row],
+        left_out: dict[Row, str] | None = None,
+        children: dict[tuple[str, str], frozenset[str]] | None = None,
+        who_is_gm: bool = False,
+    ) -> None:
+        self.rows = tuple(sorted(rows, key=lambda row: (row.key, row.subconcept)))
+        self.left_out = left_out or {}
+        self.digest = _digest(self.rows, children or {}, who_is_gm)
+        self._who_is_gm = who_is_gm
+        self._whole: dict[tuple[str, str], list[tuple[Fit, Row]]] = {}
+        self._starts: dict[tuple[str, str], list[tuple[Fit, Row]]] = {}
+        self._memo: dict[tuple[str, str, str], tuple[Meaning, ...]] = {}
+        self._parents_only: dict[str, int] = {}
+        for row in self.rows:
+            self._file(row, children or {})
+
+    def _file(self, row: Row, children: dict[tuple[str, str], frozenset[str]]) -> None:
+        _, system, code = row.key
+        if row.match == "prefix":
+            self._starts.setdefault((system, code), []).append(((1, len(code)), row))
+            return
+        self._whole.setdefault((system, code), []).append(((2, 0), row))
+        if row.match != "descendants":
+            return
+        below = children.get((system, code))
+        if below is None:
+            self._parents_only[system] = self._parents_only.get(system, 0) + 1
+        for child in below or ():
+            self._whole.setdefault((system, child), []).append(((0, -len(below or ())), row))
+
+    @property
+    def concepts(self) -> tuple[str, ...]:
+        """Names of all concepts that have rows."""
+        return tuple(sorted({row.concept for row in self.rows}))
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What these tables cannot see, and what to do about it."""
+        return tuple(
+            Note(
+                f"{count} {short_name(system)} codes stand for their descendants too, but no "
+                "expansion is loaded: only the codes themselves are recognised.",
+                where=system,
+                todo="Run `cart-nrm mappings expand` against a terminology server.",
+                kind="no_expansion",
+            )
+            for system, count in sorted(self._parents_only.items())
+        )
+
+    def lookup(self, system: str, code: str, version: str = "") -> tuple[Meaning, ...]:
+        """What this coding stands for; an empty tuple when we do not know it.
+
+        An excluded code answers with its exclusion and without the concepts that strikes out.
+        """
+        key = (system, code, version)
+        found = self._memo.get(key)
+        if found is None:
+            if len(self._memo) >= _REMEMBERED:
+                self._memo.clear()
+            found = self._memo[key] = self._ask(*key)
+        return found
+
+    def _ask(self, system: str, code: str, version: str) -> tuple[Meaning, ...]:
+        won = (trace.row for trace in self.trace(system, code, version) if trace.won)
+        return tuple(dict.fromkeys(_meaning(row) for row in won))
+
+    def trace(self, system: str, code: str, version: str = "") -> list[Trace]:
+        """Every loaded row this coding fits, won or lost; several codes in one are all judged."""
+        uri = system_of(system, version, self._who_is_gm)
+        return [trace for one in codes_in(uri, code) for trace in _judge(self._fitting(uri, one))]
+
+    def _fitting(self, uri: str, code: str) -> list[tuple[Fit, Row]]:
+        found = list(self._whole.get((uri, code), ()))
+        for length in range(1, len(code) + 1):
+            found += self._starts.get((uri, code[:length]), ())
+        return found
+
+
+def _judge(fitting: list[tuple[Fit, Row]]) -> list[Trace]:
+    """Per concept the best fit wins, unless another concept's exclusion strikes it out."""
+    best: dict[str, tuple[Fit, bool]] = {}
+    struck: dict[str, Row] = {}
+    for fit, row in fitting:
+        best[row.concept] = max(best.get(row.concept, ((0, -(10**9)), False)), (fit, row.site))
+        for concept in catalog()[row.concept].excludes if row.concept in catalog() else ():
+            struck[concept] = row
+    return [_verdict(fit, row, best[row.concept], struck.get(row.concept)) for fit, row in fitting]
+
+
+def _verdict(fit: Fit, row: Row, best: tuple[Fit, bool], striker: Row | None) -> Trace:
+    if striker is not None:
+        return Trace(row, False, f"excluded by {striker.concept} {striker.code} ({striker.origin})")
+    if (fit, row.site) < best:
+        return Trace(row, False, f"a closer row of {row.concept} wins")
+    how = {2: "the code itself", 1: "prefix", 0: "descendant"}[fit[0]]
+    return Trace(row, True, how)
+
+
+def _meaning(row: Row) -> Meaning:
+    words = wording_of(row.concept, row.subconcept, row.code)
+    return Meaning(
+        row.concept,
+        row.subconcept,
+        words.group,
+        words.label,
+        excluded=row.concept.endswith("_EXCLUDE"),
+        review=row.concept.endswith("_review") or words.kind == "review",
+        kind=words.kind,
+    )
+
+
+def _digest(
+    rows: tuple[Row, ...], children: dict[tuple[str, str], frozenset[str]], who_is_gm: bool
+) -> str:
+    """Changes whenever any answer could change; the place of a row in its file does not matter."""
+    said = sorted(
+        (*row.key, row.subconcept, row.match, msgspec.structs.astuple(_meaning(row)))
+        for row in rows
+    )
+    below = sorted((*parent, *sorted(codes)) for parent, codes in children.items())
+    return hashlib.sha256(msgspec.json.encode((said, below, who_is_gm))).hexdigest()[:16]
+
+
+def load_codes(
+    site: Path | None = None, *, include_unverified: bool = False, who_is_gm: bool = False
+) -> Codes:
+    """Our tables with a site's overlay over them.
+
+    `who_is_gm`: this site's server puts ICD-10-GM codes under the WHO ICD-10 URI.
+    Raises MappingError with file and line when an overlay row cannot be used.
+    """
+    rows, left_out = shipped_rows(), dict[Row, str]()
+    if not include_unverified:
+        left_out = {row: "unverified: off" for row in rows if not row.counts_by_default}
+        rows = [row for row in rows if row.counts_by_default]
+    if site is not None:
+        rows, gone = apply_overlay(rows, overlay_changes(site))
+        left_out |= gone
+    return Codes(rows, left_out, _expansions(site), who_is_gm)
+
+
+def _expansions(site: Path | None) -> dict[tuple[str, str], frozenset[str]]:
+    """Descendants by (system, parent), from expansions/*.csv of ours and of the site."""
+    below: dict[tuple[str, str], set[str]] = {}
+    for folder in (MAPPINGS, site):
+        for path in sorted((folder / "expansions").glob("*.csv")) if folder else ():
+            for _, cells in read_csv(path):
+                system = system_of(cells["system"])
+                parent = (system, row_code(system, cells["parent"]))
+                below.setdefault(parent, set()).add(row_code(system, cells["code"]))
+    return {parent: frozenset(codes) for parent, codes in below.items()}
