@@ -338,3 +338,40 @@ def pool_horizon(
         "left_out": [s.study for s in sites if s not in usable],
         "warnings": _check(usable),
     }
+
+
+def reproduce(
+    cohorts: Sequence[dict[str, str]], published: Sequence[dict[str, str]], level: float = 0.95
+) -> list[dict[str, Any]]:
+    """Each published row (percent, two decimals) beside the same row pooled from the cohorts.
+
+    `agrees` says whether counts, estimate and limits are the printed ones; a limit that was not
+    printed is not compared.
+    """
+    return [_reproduced(cohorts, row, level) for row in published]
+
+
+def _reproduced(
+    cohorts: Sequence[dict[str, str]], row: dict[str, str], level: float
+) -> dict[str, Any]:
+    chosen = [
+        Site(c["study"], int(c["n"]), int(c["events"]))
+        for c in cohorts
+        if all(row[key] in ("", c[key]) for key in ("entity", "setting", "product", "line"))
+    ]
+    fit = _fixed_row(chosen, level) if row["model"] == "fixed" else _glmm_row(chosen, level)
+    ours = [f"{100 * fit[key]:.2f}" for key in ("estimate", "lower", "upper")]
+    theirs = [row["percent"], row["lower"], row["upper"]]
+    counts = [len(chosen), sum(s.events for s in chosen), sum(s.n for s in chosen)]
+    same = counts == [int(row[key]) for key in ("cohorts", "events", "n")]
+    same &= all(b in ("", a) for a, b in zip(ours, theirs, strict=True))
+    return {
+        "label": row["label"],
+        "cohorts": counts[0],
+        "events": counts[1],
+        "n": counts[2],
+        "published": theirs,
+        "reproduced": ours,
+        "exact": [fit["estimate"], fit["lower"], fit["upper"]],
+        "agrees": same,
+    }
