@@ -1,6 +1,6 @@
 """FHIR resources for tests: each call shows only what the test is about; ids follow by position.
 
-    facts_of(record(patient(), condition("cm|C83.38", on="2021-05"), procedure("pcs|XW033H7")), codes)
+    record(patient(), condition("cm|C83.38", on="2021-05"), procedure("pcs|XW033H7"))
 
 A code is written ``system|code`` with a short system name of :data:`SYSTEMS`; without a bar the
 builder's usual system is meant. Extra keywords become fields of the resource as they are.
@@ -151,7 +151,7 @@ def prescription(*codes: str, on: str = "", status: str = "active", **more: Any)
 
 
 def report(*codes: str, on: str = "", status: str = "final", **more: Any) -> Resource:
-    """A diagnostic report, LOINC unless said otherwise; `concluded="sct|..."` for its conclusion."""
+    """A diagnostic report, LOINC unless said otherwise; `concluded="sct|.."` is its conclusion."""
     concluded = more.pop("concluded", None)
     made: Resource = {
         "resourceType": "DiagnosticReport", "status": status, "code": concept(*codes, system="loinc"),

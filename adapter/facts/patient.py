@@ -1,0 +1,38 @@
+"""Patient: sex, date of birth, and whether the master data call the person dead."""
+
+import msgspec
+
+from adapter.codes import Meaning
+from adapter.facts import shapes
+from adapter.facts.reading import Match, Reading, Setting
+from adapter.store import Stored
+
+_decoder = msgspec.json.Decoder(shapes.Patient)
+_DECEASED = Match(Meaning("death", "deceased_flag", "died", "deceased"), "")
+_ALIVE = Match(Meaning("death", "alive", "alive", "not deceased"), "")
+
+
+def read(stored: Stored, into: Reading) -> None:
+    """Death, sex and birth of one Patient resource."""
+    patient = into.decode(stored, _decoder)
+    if patient is None:
+        return
+    source = f"Patient/{stored.id}"
+    into.sex = patient.gender or ""
+    into.born = into.date(patient.birthDate, source, "date of birth")
+    _death(patient, source, into)
+    if any(link.type == "replaced-by" for link in patient.link):
+        into.note(
+            "merged", source, "This Patient was replaced by another.",
+            "Pull the surviving Patient; what is counted here may belong to it.",
+        )  # fmt: skip
+
+
+def _death(patient: shapes.Patient, source: str, into: Reading) -> None:
+    when = into.date(patient.deceasedDateTime, source, "date of death")
+    if when is not None:
+        into.add(_DECEASED, Setting(source, when))
+    elif patient.deceasedDateTime or patient.deceasedBoolean:
+        into.add(_DECEASED, Setting(source, traits=frozenset({"no_time"})))
+    elif patient.deceasedBoolean is False:
+        into.add(_ALIVE, Setting(source, traits=frozenset({"no_time"})))

@@ -1,0 +1,261 @@
+"""What the readers of one patient share: meanings of codes, dates, notes, contacts, facts."""
+
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from adapter.codes import Codes, Meaning
+from adapter.codes.tables import catalog
+from adapter.dates import Interval, hull, parse
+from adapter.envelope import split_reference
+from adapter.facts.shapes import Coding, Concept, Period, Reference, lenient
+from adapter.model import NO_EVIDENCE, Fact, Note
+from adapter.store import Stored
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_PLAIN: frozenset[str] = frozenset()
+_AT_SOURCE = "Correct it at the source."
+
+
+class Match(NamedTuple):
+    """One meaning of one code, and the code as the source wrote it."""
+
+    meaning: Meaning
+    code: str  # "system|code"
+
+
+_CERTIFIED = Match(Meaning("death", "certified_cause", "died", "cause of death certified"), "")
+_UNMAPPED_CAUSE = Match(
+    Meaning("certified_unmapped", "", "", "certified cause without a mapping"), ""
+)
+
+
+@lru_cache(maxsize=200_000)
+def matches_of(codes: Codes, system: str, code: str, version: str) -> tuple[Match, ...]:
+    """Every meaning of one coding, () when it is not mapped; hospitals repeat their codings."""
+    return tuple(
+        Match(meaning, f"{system}|{code}") for meaning in codes.lookup(system, code, version)
+    )
+
+
+class Setting(msgspec.Struct):
+    """What every fact of one resource has in common."""
+
+    source: str
+    when: Interval | None = None
+    end: Interval | None = None
+    recorded: Interval | None = None
+    traits: frozenset[str] = _PLAIN
+
+
+class Stay(msgspec.Struct, frozen=True):
+    """When an attended encounter took place."""
+
+    start: Interval
+    end: Interval
+
+    @property
+    def days(self) -> Interval:
+        """Some day of the stay."""
+        return hull((self.start, self.end)) if self.start.first <= self.end.last else self.start
+
+
+class Reading:
+    """The facts and notes of one patient while they are being read."""
+
+    def __init__(self, codes: Codes, zone: str | None) -> None:
+        self.codes = codes
+        self.zone = zone
+        self.facts: list[Fact] = []
+        self.unmapped: set[tuple[str, str, str]] = set()
+        self.stays: dict[str, Stay] = {}
+        self.treated: dict[str, bool] = {}  # Condition id: is it a disease CAR T cells treat?
+        self.sex = ""
+        self.born: Interval | None = None
+        self._contacts: dict[str, str] = {}
+        self._notes: dict[tuple[str, str, str], list[str]] = {}
+
+    # -- what the bytes say ----------------------------------------------------------------
+
+    def decode(self, stored: Stored, decoder: "msgspec.json.Decoder[T]") -> T | None:
+        """The resource in its shape; odd fields are left out with a note."""
+        try:
+            return decoder.decode(stored.body)
+        except (ValueError, RecursionError):
+            return self._leniently(stored, decoder.type)
+
+    def _leniently(self, stored: Stored, shape: type[T]) -> T | None:
+        source = f"{stored.type}/{stored.id}"
+
+        def odd(name: str) -> None:
+            self.note(
+                "shape", source, f"The field {name} of a {stored.type} is not as FHIR R4 says."
+            )
+
+        made = lenient(stored.body, shape, odd)
+        if made is None:
+            self.note("shape", source, f"A {stored.type} cannot be read.")
+        return made
+
+    def note(self, kind: str, where: str, what: str, todo: str = _AT_SOURCE) -> None:
+        """Remember doubtful data; the same wording is kept once, with how often it was seen."""
+        self._notes.setdefault((kind, what, todo), []).append(where)
+
+    def notes(self) -> list[Note]:
+        """The notes so far; `where` names the first place in order of reference."""
+        return [
+            Note(what + (f" ({len(places)} times)" if len(places) > 1 else ""),
+                 min(places), todo, kind)
+            for (kind, what, todo), places in sorted(self._notes.items())
+        ]  # fmt: skip
+
+    # -- what codes mean -------------------------------------------------------------------
+
+    def meanings(self, concept: Concept | None, kind: str) -> tuple[Match, ...]:
+        """What a CodeableConcept means; unmapped codings are remembered for coverage."""
+        if concept is None:
+            return ()
+        codings = concept.coding
+        if len(codings) == 1:
+            return self._meanings(codings[0], kind)
+        every: dict[tuple[str, str, str], Match] = {}
+        for coding in codings:
+            for match in self._meanings(coding, kind):
+                meant = match.meaning
+                every.setdefault((meant.concept, meant.subconcept, meant.group), match)
+        return _without_lookalikes(tuple(every.values()))
+
+    def _meanings(self, coding: Coding, kind: str) -> tuple[Match, ...]:
+        system, code = coding.system or "", coding.code or ""
+        found = matches_of(self.codes, system, code, coding.version or "") if code else ()
+        if not found and code:
+            self.unmapped.add((system, code.strip(), kind))
+        return found
+
+    def text_only(self, concept: Concept | None, kind: str, setting: Setting) -> bool:
+        """List a concept that has words and no code; False when it has a code or nothing."""
+        if concept is None or any(coding.code for coding in concept.coding):
+            return False
+        if not concept.text or not concept.text.strip():
+            return False
+        self.list_text(kind, setting)
+        return True
+
+    def list_text(self, kind: str, setting: Setting) -> None:
+        """A statement in words only: shown to the reviewer by its reference, never counted."""
+        self._add_fact("text_only", kind, setting, f"text-only {kind.replace('_', ' ')}")
+
+    def _add_fact(self, concept: str, subconcept: str, setting: Setting, label: str) -> None:
+        self.facts.append(
+            Fact(concept, subconcept, setting.when, setting.source, end=setting.end, label=label,
+                 recorded=setting.recorded, traits=setting.traits | {"text_only"})
+        )  # fmt: skip
+
+    def certified_cause(
+        self, concept: Concept | None, matches: tuple[Match, ...], setting: Setting
+    ) -> None:
+        """A cause of death from a certificate; even one nobody mapped proves the death."""
+        self.add(
+            _CERTIFIED,
+            Setting(
+                setting.source,
+                None,
+                None,
+                setting.recorded or setting.when,
+                (setting.traits & NO_EVIDENCE) | {"certified", "no_time"},
+            ),
+        )
+        for match in matches:
+            self.add(match, setting)
+        if matches or self.text_only(concept, "cause_of_death", setting) or concept is None:
+            return
+        if any(coding.code for coding in concept.coding):
+            self.add(_UNMAPPED_CAUSE, setting, traits=frozenset({"review_only"}))
+            self.note("unmapped_result", setting.source,
+                      "A coded cause of death is in no code list.",
+                      "Map it in the site's folder, or send the death to review.")  # fmt: skip
+
+    # -- dates and contacts ----------------------------------------------------------------
+
+    def date(self, text: str | None, source: str, field: str) -> Interval | None:
+        """A date field as an interval; one that cannot be read is left out with a note."""
+        if not text:
+            return None
+        found = parse(text, self.zone)
+        if found is None:
+            self.note("date", source, f"The {field} cannot be read as a date and is not used.")
+        return found
+
+    def span(
+        self, text: str | None, period: Period | None, source: str, field: str
+    ) -> tuple[Interval | None, Interval | None]:
+        """Start and end of a dateTime or a Period; a Period with an end alone is dated by it."""
+        if text or period is None:
+            return self.date(text, source, field), None
+        start = self.date(period.start, source, f"start of the {field}")
+        end = self.date(period.end, source, f"end of the {field}")
+        if start is not None and end is not None and end.last < start.first:
+            self.note("date", source, f"The {field} ends before it starts; its start is used.")
+            end = None
+        return (start, end) if start is not None else (end, None)
+
+    def stay(self, reference: Reference | None) -> Stay | None:
+        """The attended encounter a resource refers to, when the source sent it."""
+        if reference is None or not reference.reference:
+            return None
+        return self.stays.get(split_reference(reference.reference)[1])
+
+    def contact(self, text: str | None, source: str) -> None:
+        """The patient was seen on this day; one fact a day is enough."""
+        if not text:
+            return
+        # without a zone the day is the one written, so its first ten letters tell days apart
+        key = text if self.zone else text[:10]
+        known = self._contacts.get(key)
+        if known is None or source < known:
+            self._contacts[key] = source
+
+    def contacts(self) -> list[Fact]:
+        """One fact for each distinct day with a contact."""
+        days: dict[tuple[int, int], Fact] = {}
+        for key, source in self._contacts.items():
+            when = parse(key, self.zone)
+            if when is None:
+                continue  # the field's own reader has noted it where it matters
+            day = (when.first, when.last)
+            if day not in days or source < days[day].source:
+                plain = Interval(when.first, when.last, when.iso)
+                days[day] = Fact("contact", "", plain, source, label="contact")
+        return [days[day] for day in sorted(days)]
+
+    # -- facts -----------------------------------------------------------------------------
+
+    def add(
+        self, match: Match, setting: Setting, value: float | None = None, unit: str = "",
+        traits: frozenset[str] = _PLAIN,
+    ) -> None:  # fmt: skip
+        """One fact: what the code means, in this setting."""
+        meaning = match.meaning
+        marks = setting.traits | traits
+        if meaning.review:
+            marks |= {"review_only"}
+        self.facts.append(
+            Fact(
+                meaning.concept, meaning.subconcept, setting.when, setting.source, meaning.group,
+                setting.end, value, unit, meaning.label, match.code, setting.recorded, marks,
+            )
+        )  # fmt: skip
+
+
+def _without_lookalikes(matches: tuple[Match, ...]) -> tuple[Match, ...]:
+    """Codings of one concept say the same thing: "cell therapy" beside lifileucel is lifileucel."""
+    known = catalog()
+    barred = {
+        concept
+        for match in matches
+        if match.meaning.excluded and match.meaning.concept in known
+        for concept in known[match.meaning.concept].excludes
+    }
+    return tuple(m for m in matches if m.meaning.concept not in barred) if barred else matches

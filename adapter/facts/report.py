@@ -1,0 +1,61 @@
+"""DiagnosticReport: coded conclusions of laboratories and pathologists."""
+
+import msgspec
+
+from adapter.facts import microbiology, shapes
+from adapter.facts.reading import Match, Reading, Setting
+from adapter.store import Stored
+
+_decoder = msgspec.json.Decoder(shapes.Report)
+_DONE = frozenset({"final", "amended", "corrected", "appended", "preliminary"})
+
+
+def read(stored: Stored, into: Reading) -> None:
+    """The contact and the coded conclusions of one DiagnosticReport."""
+    report = into.decode(stored, _decoder)
+    if report is None:
+        return
+    source = f"DiagnosticReport/{stored.id}"
+    if report.status in _DONE:
+        into.contact(report.effectiveDateTime, source)
+        if report.effectivePeriod is not None:
+            into.contact(report.effectivePeriod.start, source)
+    if report.conclusionCode:
+        _concluded(report, source, into)
+
+
+def _concluded(report: shapes.Report, source: str, into: Reading) -> None:
+    when, end = into.span(report.effectiveDateTime, report.effectivePeriod, source, "report time")
+    issued = into.date(report.issued, source, "time of issue")
+    traits = set() if report.status in _DONE else {"refuted_by_source"}
+    stay = into.stay(report.encounter) if when is None else None
+    if stay is not None:
+        when = stay.days
+        traits.add("dated_by_encounter")
+    elif when is None and issued is not None:
+        when = issued
+        traits.add("day_only_from_entry")
+    for reference in report.specimen:
+        traits |= microbiology.specimen_traits(reference, report.contained, into)
+    setting = Setting(source, when, end, issued, frozenset(traits))
+    tests = [
+        match
+        for match in into.meanings(report.code, "DiagnosticReport")
+        if match.meaning.concept == "lab_micro"
+    ]
+    for conclusion in report.conclusionCode:
+        _one(conclusion, tests, setting, into)
+
+
+def _one(conclusion: shapes.Concept, tests: list[Match], setting: Setting, into: Reading) -> None:
+    valued = shapes.Valued(valueCodeableConcept=conclusion)
+    for test in tests:
+        microbiology.read(valued, test, setting, into)
+    if tests:
+        return
+    for match in into.meanings(conclusion, "DiagnosticReport.conclusion"):
+        if match.meaning.concept == "microbiology_result":
+            microbiology.organism(match, setting, into)
+        elif match.meaning.concept != "death":
+            into.add(match, setting)
+    into.text_only(conclusion, "report", setting)
