@@ -1,0 +1,1 @@
+"""One file a chapter; adapter.report.page holds their order."""
