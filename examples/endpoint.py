@@ -417,7 +417,7 @@ class Handler(BaseHTTPRequestHandler):
         tail = b',"entry":[' + entries + b"]}" if entries else b"}"
         return json.dumps(head).encode()[:-1] + tail
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:
         """Say nothing: addresses may hold identifiers."""
 
 

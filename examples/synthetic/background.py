@@ -3,9 +3,9 @@
 import random
 from collections.abc import Iterator
 
-from .chart import LABEL, Made
 from .codes import UCUM
 from .dialects import EPIC, Json, coding, concept
+from .record import LABEL, Made
 
 SYSTEM = "http://terminology.hl7.org/CodeSystem/observation-category"
 NOTE = "Synthetic remark of a device that says much and means little. " * 6
@@ -45,6 +45,6 @@ def _observation(patient: str, number: int, n: int, dice: random.Random) -> Json
         "subject": {"reference": f"Patient/{patient}", "display": "Synthetic"},
         "effectiveDateTime": f"{day}T10:{n % 60:02d}:00-05:00",
         "issued": f"{day}T10:{n % 60:02d}:30.000-05:00",
-        "valueQuantity": {"value": round(dice.random() * 100, 1), "unit": "%", "system": UCUM, "code": "%"},
-        "note": [{"text": NOTE[: dice.randrange(100, len(NOTE))] + str(number)}],
+        "valueQuantity": {"value": dice.randrange(1000), "system": UCUM, "code": "1"},
+        "note": [{"text": NOTE[: dice.randrange(100, 372)] + str(number)}],
     }  # fmt: skip

@@ -5,6 +5,11 @@ local to a hospital stands for the noise that every real record is full of. Code
 descriptors of the code systems.
 """
 
+import csv
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
 CM = "http://hl7.org/fhir/sid/icd-10-cm"
 WHO = "http://hl7.org/fhir/sid/icd-10"
 GM = "http://fhir.de/CodeSystem/bfarm/icd-10-gm"
@@ -58,6 +63,9 @@ DRUGS = {
     "isavuconazole": ("1608322", "J02AC05"),
     "ganciclovir": ("4678", "J05AB06"),
     "valacyclovir": ("73645", "J05AB11"),
+    "cotrimoxazole": ("10831", "J01EE01"),
+    "immunoglobulin": ("5666", "J06BA02"),
+    "filgrastim": ("68442", "L03AA02"),
     "sipuleucel-T": ("997261", ""),
     "talimogene": ("", "L01XL02"),
     "antibiotic": ("", ""),
@@ -92,73 +100,42 @@ STATUS = {
     "worsened": ("271299001", "P"),
 }
 
-Unit = tuple[str, str, str, float, int]  # LOINC, unit as written, UCUM, factor, decimals
-K, GIGA = "10*3/uL", "10*9/L"
-UNITS: dict[str, dict[str, list[Unit]]] = {
-    "anc": {
-        "us": [("751-8", K, K, 1, 2), ("26499-4", "/uL", "/uL", 1000, 0)],
-        "oracle": [("753-4", "K/uL", K, 1, 2), ("751-8", "cells/uL", "{cells}/uL", 1000, 0)],
-        "german": [("26499-4", "G/L", GIGA, 1, 2), ("751-8", "/nl", "/nL", 1, 2)],
-    },
-    "wbc": {"us": [("6690-2", K, K, 1, 1)], "german": [("26464-8", "G/L", GIGA, 1, 1)]},
-    "platelets": {"us": [("777-3", K, K, 1, 0)], "german": [("26515-7", "G/L", GIGA, 1, 0)]},
-    "hemoglobin": {
-        "us": [("718-7", "g/dL", "g/dL", 1, 1)],
-        "german": [("718-7", "g/dl", "g/dL", 1, 1), ("718-7", "g/l", "g/L", 10, 0)],
-    },
-    "crp": {
-        "us": [("1988-5", "mg/L", "mg/L", 1, 1), ("1988-5", "mg/dL", "mg/dL", 0.1, 2)],
-        "german": [("1988-5", "mg/l", "mg/L", 1, 1), ("1988-5", "mg/dl", "mg/dL", 0.1, 2)],
-    },
-    "ferritin": {
-        "us": [("2276-4", "ng/mL", "ng/mL", 1, 0)],
-        "german": [("2276-4", "µg/l", "ug/L", 1, 0)],
-    },
-    "ldh": {
-        "us": [("2532-0", "U/L", "U/L", 1, 0), ("14804-9", "IU/L", "[IU]/L", 1, 0)],
-        "german": [("2532-0", "U/l", "U/L", 1, 0), ("14804-9", "µkat/l", "ukat/L", 1 / 60, 2)],
-    },
-    "ast": {
-        "us": [("1920-8", "U/L", "U/L", 1, 0)],
-        "german": [("30239-8", "U/l", "U/L", 1, 0), ("1920-8", "µkat/l", "ukat/L", 1 / 60, 2)],
-    },
-    "creatinine": {
-        "us": [("2160-0", "mg/dL", "mg/dL", 1, 2)],
-        "german": [("14682-9", "µmol/l", "umol/L", 88.4, 0), ("2160-0", "mg/dl", "mg/dL", 1, 2)],
-    },
-    "bilirubin": {
-        "us": [("1975-2", "mg/dL", "mg/dL", 1, 1)],
-        "german": [("14631-6", "µmol/l", "umol/L", 17.1, 0)],
-    },
-    "fibrinogen": {
-        "us": [("3255-7", "mg/dL", "mg/dL", 1, 0)],
-        "german": [("3255-7", "g/l", "g/L", 0.01, 2)],
-    },
-    "igg": {
-        "us": [("2465-3", "mg/dL", "mg/dL", 1, 0)],
-        "german": [("2465-3", "g/l", "g/L", 0.01, 2)],
-    },
-    "cd4": {"us": [("24467-3", "/uL", "/uL", 1, 0)]},
-    "galactomannan": {"us": [("44357-2", "index", "{index}", 1, 2)]},
-    "cmv_dna": {"us": [("72493-0", "IU/mL", "[IU]/mL", 1, 0)]},
-    "temperature": {
-        "us": [("8310-5", "degF", "[degF]", 0, 1)],  # the one unit that is no mere factor
-        "oracle": [("8310-5", "degC", "Cel", 1, 1)],
-        "german": [("8310-5", "°C", "Cel", 1, 1)],
-    },
-    "weight": {
-        "us": [("29463-7", "lb", "[lb_av]", 2.20462, 1)],
-        "german": [("29463-7", "kg", "kg", 1, 1)],
-    },
-    "height": {
-        "us": [("8302-2", "in", "[in_i]", 1 / 2.54, 1)],
-        "german": [("8302-2", "cm", "cm", 1, 0)],
-    },
-    "ecog": {"us": [("89247-1", "{score}", "{score}", 1, 0)]},
-}
+
+class Unit(NamedTuple):
+    """How one hospital reports one analyte."""
+
+    loinc: str
+    unit: str  # as written
+    ucum: str  # empty: the interface sends the unit as text only
+    factor: float  # from the unit of labs.py
+    digits: int
+
+
+@cache
+def units() -> dict[tuple[str, str], list[Unit]]:
+    """units.csv by analyte and dialect."""
+    found: dict[tuple[str, str], list[Unit]] = {}
+    for row in rows("units.csv"):
+        unit = Unit(
+            row["loinc"], row["unit"], row["ucum"], float(row["factor"]), int(row["digits"])
+        )
+        found.setdefault((row["analyte"], row["dialect"]), []).append(unit)
+    return found
 
 
 def unit_of(analyte: str, dialect: str, style: int) -> Unit:
     """How this hospital reports an analyte; what a dialect does not say, it shares with `us`."""
-    variants = UNITS[analyte].get(dialect) or UNITS[analyte]["us"]
+    variants = units().get((analyte, dialect)) or units()[analyte, "us"]
     return variants[style % len(variants)]
+
+
+@cache
+def words() -> dict[str, dict[str, str]]:
+    """The diagnoses of words.csv by word."""
+    return {row["word"]: row for row in rows("words.csv")}
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    """The rows of a table beside this module."""
+    with (Path(__file__).parent / name).open(encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))

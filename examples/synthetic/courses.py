@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from datetime import date, timedelta
+from itertools import repeat
 
 from . import deaths, followup, infections, lookalikes, toxicity
 from .rates import (
@@ -56,13 +57,13 @@ def _recipients(
     names = deal({"/".join(group): share for group, (share, _, _) in GROUPS.items()}, n, dice)
     groups = [(entity, product) for entity, _, product in (name.partition("/") for name in names)]
     outcomes = _outcomes(groups, shape, dice)
-    causes = iter(_causes(outcomes.count("nrm"), dice))
-    records = iter(deal(RELAPSE_RECORDS, outcomes.count("relapse"), dice))
-    fates: list[tuple[str, ...]] = []
-    for outcome in outcomes:
-        more = {"nrm": lambda: next(causes), "relapse": lambda: (next(records),)}
-        fates.append((outcome, *more.get(outcome, tuple)()))
-    return list(zip(groups, fates, deal(STYLES, n, dice), strict=True))
+    fates = {
+        "nrm": iter(_causes(outcomes.count("nrm"), dice)),
+        "relapse": iter([(how,) for how in deal(RELAPSE_RECORDS, outcomes.count("relapse"), dice)]),
+        "alive": repeat(()),
+    }
+    hands = [(outcome, *next(fates[outcome])) for outcome in outcomes]
+    return list(zip(groups, hands, deal(STYLES, n, dice), strict=True))
 
 
 def _outcomes(groups: list[tuple[str, str]], shape: StudyShape, dice: random.Random) -> list[str]:
@@ -175,11 +176,10 @@ def _relapse(story: Story, dice: random.Random, fate: tuple[str, ...]) -> None:
     course.outcome_day, course.relapse_how = day, fate[0]
     roll = dice.random()
     story.last_day = day + dice.randrange(30, 500)
-    if course.relapse_how == "status" and roll < 0.05 and course.style != "generic":
+    if course.relapse_how == "status" and roll < 0.08 and course.style != "generic":
         _infuse_again(story, dice, day)
     elif roll < 0.60:
         story.last_day = day if roll > 0.59 else day + dice.randrange(3, 320)
-        # What is known only from text or a bare status must not be hidden behind a bare death.
         septic = dice.random() < 0.25
         story.death = Death(
             story.last_day,

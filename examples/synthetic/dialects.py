@@ -1,13 +1,25 @@
 """How different hospitals write the same thing down: US, Oracle-like and German codings."""
 
-import csv
 from datetime import date
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from . import codes
-from .codes import ATC, CM, CPT, GM, GM_OLD, HCPCS, LOINC, NDC, OPS, PCS, RXNORM, SCT, VERLAUF
+from .codes import (
+    ATC,
+    CM,
+    CPT,
+    GM,
+    GM_OLD,
+    HCPCS,
+    LOINC,
+    NDC,
+    OPS,
+    PCS,
+    RXNORM,
+    SCT,
+    VERLAUF,
+    words,
+)  # fmt: skip
 
 Json = dict[str, Any]
 EPIC = "urn:oid:1.2.840.114350.1.13.9999.1.7."  # a made-up customer number
@@ -19,20 +31,15 @@ MII_DISCHARGE = (
 )
 
 
-@cache
-def words() -> dict[str, dict[str, str]]:
-    """The diagnoses of words.csv by word."""
-    with (Path(__file__).parent / "words.csv").open(encoding="utf-8") as lines:
-        return {row["word"]: row for row in csv.DictReader(lines)}
-
-
 def coding(system: str, code: str, **more: Any) -> Json:
     """One Coding."""
     return {"system": system, "code": code, **more}
 
 
 def concept(codings: list[Json], text: str) -> Json:
-    """A CodeableConcept, of text alone where no code was found."""
+    """A CodeableConcept, of codes or of text alone where the other is missing."""
+    if not text:
+        return {"coding": codings}
     return {"coding": codings, "text": text} if codings else {"text": text}
 
 
@@ -123,14 +130,17 @@ class Oracle(Us):
     zone = "Z"
 
     def local(self, word: str) -> Json:
+        """The local code of this vendor or house."""
         number = str(sum(map(ord, word)) * 7)
         return coding(f"{ORACLE}nomenclature", number, display=word, userSelected=True)
 
     def test(self, loinc: str, word: str) -> Json:
+        """The code of a laboratory test."""
         event = coding(f"{ORACLE}codeSet/72", str(sum(map(ord, word)) * 11), display=word)
         return concept([event, coding(LOINC, loinc)], word)
 
     def died(self) -> Json:
+        """Discharge disposition of someone who died."""
         disposition = super().died()
         disposition["coding"].insert(0, coding(f"{ORACLE}codeSet/19", "638666", display="Expired"))
         return disposition
@@ -143,9 +153,11 @@ class German(Us):
     zone = "+01:00"
 
     def local(self, word: str) -> Json:
+        """The local code of this vendor or house."""
         return coding("https://synthetic.example.org/katalog", f"K{sum(map(ord, word)) % 9973}")
 
     def diagnosis(self, word: str, on: date, how: str) -> Json:
+        """A diagnosis with its certainty: A excluded, V suspected, Z status after, G confirmed."""
         row = words()[word]
         letter = {"refuted": "A", "suspected": "V", "resolved": "Z"}.get(how, "G")
         found = []
@@ -158,11 +170,13 @@ class German(Us):
         return concept(found, row["text"])
 
     def procedure(self, word: str, on: date) -> Json:
+        """A procedure in OPS."""
         ops = codes.PROCEDURES[word][2]
         found = [coding(OPS, ops, version=str(on.year))] if ops else [self.local(word)]
         return concept(found, word.replace("_", " "))
 
     def drug(self, word: str, ndc: bool = False) -> Json:
+        """A drug or cell product in ATC."""
         atc = codes.PRODUCTS[word][4] if word in codes.PRODUCTS else codes.DRUGS[word][1]
         return concept([coding(ATC, atc)] if atc else [self.local(word)], word)
 
@@ -178,13 +192,16 @@ class German(Us):
         return concept(found, "Transfusion von Leukozyten")
 
     def status(self, word: str) -> tuple[Json, Json]:
+        """Code and value of the tumour status (MII oncology)."""
         code = concept([coding(SCT, "396432002")], "Gesamtbeurteilung des Tumorstatus")
         return code, concept([coding(VERLAUF, codes.STATUS[word][1])], word)
 
     def test(self, loinc: str, word: str) -> Json:
+        """The code of a laboratory test."""
         return concept([coding(LOINC, loinc), self.local(word)], word)
 
     def died(self) -> Json:
+        """Discharge disposition of someone who died."""
         return concept([coding(MII_DISCHARGE, "07", display="Tod")], "Tod")
 
 

@@ -68,10 +68,10 @@ def _relapse(story: Story, course: Course, dice: random.Random) -> None:
     more = {"exact": "month"} if _month_is_enough(story, course, dice) else {}
     course.exact = more.get("exact", "day")
     story.add("status", course.outcome_day, what, how=course.relapse_how, **more)
-    if course.relapse_how in ("status", "diagnosis") and course.exact == "day":
-        if dice.random() < 0.4:  # confirmed again later, which must not move the date
-            later = min(story.last_day, course.outcome_day + dice.randrange(5, 60))
-            story.add("status", later, what)
+    plain = course.relapse_how in ("status", "diagnosis") and course.exact == "day"
+    if plain and dice.random() < 0.4:  # confirmed again later, which must not move the date
+        later = min(story.last_day, course.outcome_day + dice.randrange(5, 60))
+        story.add("status", later, what)
     if dice.random() < 0.5 and story.last_day - course.outcome_day > 20 and len(story.courses) == 1:
         drug = "teclistamab" if story.disease == "multiple_myeloma" else "glofitamab"
         story.add("drug", course.outcome_day + 15, drug)
@@ -84,11 +84,14 @@ def _month_is_enough(story: Story, course: Course, dice: random.Random) -> bool:
 
 
 def _last_stay(story: Story) -> None:
-    """The admission in which a patient dies, unless death came at home."""
+    """The admission in which a patient dies, unless death came at home or in a hospice."""
     death = story.death
     if not death or death.at_home:
         return
     infused = story.courses[-1].day
+    if death.cause == "index_disease" and death.day - infused > 60 and story.number % 4 == 0:
+        story.add("visit", death.day - 25, "inpatient", end=death.day - 20, how="hospice")
+        return
     if death.day - infused <= 17:
         return  # still in the infusion admission
     story.add("visit", max(infused + 18, death.day - 10), "inpatient", end=death.day, how="died")

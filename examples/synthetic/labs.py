@@ -7,7 +7,8 @@ Shapes are plausible, not fitted to anything.
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from .story import Course, Event, Story
 
@@ -16,7 +17,6 @@ ALTERNATE = ("crp", "ferritin", "ldh", "creatinine")
 WEEKLY = ("ast", "bilirubin", "fibrinogen", "wbc")
 LATER = ("anc", "platelets", "hemoglobin", "crp", "creatinine")
 LATE = ("anc", "platelets", "hemoglobin", "igg", "cd4")
-CELLS = {"anc", "wbc", "platelets", "cd4"}
 
 
 def series(story: Story, density: str) -> Iterator[Event]:
@@ -59,62 +59,66 @@ def _draw(
     """One blood draw."""
     if day > story.last_day:
         return
+    state = _state(story, course, day)
     for analyte in analytes:
-        value = _level(story, course, day, analyte) * dice.lognormvariate(0, 0.12)
+        value = LEVELS[analyte](state) * dice.lognormvariate(0, 0.12)
         yield Event("lab", day, analyte, value=value)
 
 
-def _level(story: Story, course: Course | None, day: int, analyte: str) -> float:
-    """The expected value of an analyte on a day of the story."""
+@dataclass(frozen=True)
+class State:
+    """How ill the patient is on one day."""
+
+    t: int  # day of the course
+    course: Course | None
+    storm: float  # 0 to 5: the CRS grade on its worst day
+    hlh: float  # 0 to 1, rising towards a death of IEC-HS
+    septic: bool
+    failing: bool
+
+
+LEVELS: dict[str, Callable[[State], float]] = {
+    "anc": lambda s: _cells(s, 0.12, 3.0),
+    "wbc": lambda s: _cells(s, 0.3, 5.0),
+    "platelets": lambda s: _cells(s, 28, 170) * (0.25 if s.hlh else 1),
+    "hemoglobin": lambda s: 8.6 if 0 <= s.t < 30 else 11.2,
+    "crp": lambda s: 7 + 55 * s.storm + 190 * s.septic,
+    "ferritin": lambda s: 420 + 900 * s.storm + 26000 * s.hlh,
+    "ldh": lambda s: 230 + 60 * s.storm + 900 * (s.hlh > 0),
+    "ast": lambda s: 28 + 20 * s.storm + 420 * (s.hlh > 0),
+    "creatinine": lambda s: 0.9 + 2.6 * s.failing,
+    "bilirubin": lambda s: 0.6 + 7.0 * s.failing,
+    "fibrinogen": lambda s: 95 if s.hlh else 360,
+    "igg": lambda s: 720 if s.t < 0 else 380,
+    "cd4": lambda s: 140,
+}
+
+
+def _state(story: Story, course: Course | None, day: int) -> State:
     t = day - course.day if course else 99
-    grade = course.crs if course else 0
+    storm = course.crs * math.exp(-(((t - 4) / 3) ** 2)) if course else 0
     left = story.death.day - day if story.death else 9999
     cause = story.death.cause if story.death else ""
-    storm = grade * math.exp(-(((t - 4) / 3) ** 2))
-    hlh = cause == "iec_hs" and left < 14
-    septic = cause == "infection" and left < 6
-    match analyte:
-        case "anc" | "wbc":
-            return _cells(t, course, 0.12, 3.0) * (1.6 if analyte == "wbc" else 1)
-        case "platelets":
-            return (_cells(t, course, 28, 170)) * (0.25 if hlh else 1)
-        case "hemoglobin":
-            return 8.6 if 0 <= t < 30 else 11.2
-        case "crp":
-            return 7 + 55 * storm + 190 * septic
-        case "ferritin":
-            return 420 + 900 * storm + (26000 * (15 - left) / 15 if hlh else 0)
-        case "ldh":
-            return 230 + 60 * storm + 900 * hlh
-        case "ast":
-            return 28 + 20 * storm + 420 * hlh
-        case "creatinine":
-            return 0.9 + (2.6 if cause == "organ_failure" and left < 6 else 0)
-        case "bilirubin":
-            return 0.6 + (7.0 if cause == "organ_failure" and left < 6 else 0)
-        case "fibrinogen":
-            return 95 if hlh else 360
-        case "igg":
-            return 720 if t < 0 else 380
-        case _:
-            return 140  # CD4
+    hlh = (15 - left) / 15 if cause == "iec_hs" and left < 14 else 0
+    septic, failing = (cause == what and left < 6 for what in ("infection", "organ_failure"))
+    return State(t, course, storm, hlh, septic, failing)
 
 
-def _cells(t: int, course: Course | None, nadir: float, normal: float) -> float:
+def _cells(state: State, nadir: float, normal: float) -> float:
     """A count that falls after lymphodepletion and comes back, early or late."""
-    if course is None or t < -4:
+    if state.course is None or state.t < -4:
         return normal
-    back = 24 if course.slow_marrow else 10
-    if t < 2:
+    back = 24 if state.course.slow_marrow else 10
+    if state.t < 2:
         return normal * 0.4
-    if t < back:
+    if state.t < back:
         return nadir
-    return min(normal, nadir + (normal - nadir) * (t - back + 1) / 30)
+    return min(normal, nadir + (normal - nadir) * (state.t - back + 1) / 30)
 
 
 def _vitals(story: Story, course: Course, end: int, dice: random.Random) -> Iterator[Event]:
     """Temperature daily in the first two weeks, fever with CRS; blood pressure now and then."""
-    for t in range(0, 15):
+    for t in range(15):
         day = course.day + t
         if day > end:
             return

@@ -4,88 +4,54 @@ import random
 
 from .story import Death, Story
 
-KINDS = [
-    "TIL (lifileucel)",
-    "TCR-T (afami-cel)",
-    "leukapheresis only",
-    "history of CAR T only",
-    "ordered, never infused",
-    "infusion not done",
-    "infusion entered in error",
-    "infusion planned",
-    "sipuleucel-T",
-    "talimogene",
-    "donor lymphocytes after allograft",
-    "tocilizumab for arthritis",
-    "other XW0 product",
-    "cells processed, not infused",
-    "died before infusion",
-]
+# What makes a patient look like a recipient: (disease, [(kind, day, what, how)]).
+KINDS: dict[str, tuple[str, list[tuple[str, int, str, str]]]] = {
+    "TIL (lifileucel)": ("melanoma", [("infusion", 0, "lifileucel", "pcs+drug")]),
+    "TCR-T (afami-cel)": ("synovial_sarcoma", [("infusion", 0, "afami-cel", "pcs")]),
+    "leukapheresis only": ("", [("procedure", 0, "leukapheresis", "")]),
+    "history of CAR T only": ("", [("diagnosis", 0, "history_of_cart", "")]),
+    "ordered, never infused": ("", [("request", 0, "axi-cel", "cancelled")]),
+    "infusion not done": ("", [("infusion", 0, "axi-cel", "not-done")]),
+    "infusion entered in error": ("", [("infusion", 0, "tisa-cel", "error")]),
+    "infusion planned": ("", [("infusion", 20, "liso-cel", "preparation")]),
+    "sipuleucel-T": ("prostate_cancer", [("drug", 0, "sipuleucel-T", "")]),
+    "talimogene": ("melanoma", [("drug", 0, "talimogene", "")]),
+    "donor lymphocytes after allograft": (
+        "AML",
+        [("procedure", -60, "allo_hct", ""), ("procedure", 0, "donor_lymphocytes", "")],
+    ),
+    "tocilizumab for arthritis": ("rheumatoid_arthritis", [("drug", 0, "tocilizumab", "")]),
+    "other XW0 product": ("lung_cancer", [("infusion", 0, "amivantamab", "pcs")]),
+    "cells processed, not infused": (
+        "",
+        [("procedure", -30, "leukapheresis", ""), ("procedure", -2, "cell_processing", "")],
+    ),
+    "died before infusion": (
+        "",
+        [("procedure", 0, "leukapheresis", ""), ("request", 5, "axi-cel", "active")],
+    ),
+}
 
 
 def other_patient(story: Story, kind: str) -> Story:
     """One patient who is not a recipient; `kind` empty for an ordinary one."""
     dice = story.dice("other")
+    disease, events = KINDS.get(kind, ("", [("drug", 0, "cyclophosphamide", "")]))
     story.lookalike = kind
-    story.disease = _disease(kind, dice)
+    story.disease = disease or dice.choice(["DLBCL", "multiple_myeloma", "AML", "FL", "MCL"])
     story.last_day = dice.randrange(60, 500)
     story.add("diagnosis", -dice.randrange(30, 900), story.disease, place="problem-list")
     story.add("visit", -4, "inpatient", end=3)
-    for day in range(30, story.last_day, 60):
+    for what, day, word, how in events:
+        story.add(what, day, word, how=how)
+    for day in [*range(30, story.last_day, 60), story.last_day]:
         story.add("visit", day, "outpatient")
-    story.add("visit", story.last_day, "outpatient")
-    if kind:
-        _dress(story, kind)
-    else:
-        story.add("drug", 0, dice.choice(["rituximab", "cyclophosphamide", "dexamethasone"]))
-    if dice.random() < 0.2 or kind == "died before infusion":
-        story.death = Death(story.last_day, "index_disease")
-        story.add("diagnosis", story.last_day - 2, dice.choice(["sepsis", "pneumonia"]))
+    _end(story, kind, dice)
     return story
 
 
-def _disease(kind: str, dice: random.Random) -> str:
-    special = {
-        "TIL (lifileucel)": "melanoma",
-        "talimogene": "melanoma",
-        "TCR-T (afami-cel)": "synovial_sarcoma",
-        "sipuleucel-T": "prostate_cancer",
-        "tocilizumab for arthritis": "rheumatoid_arthritis",
-        "donor lymphocytes after allograft": "AML",
-        "other XW0 product": "lung_cancer",
-    }
-    return special.get(kind) or dice.choice(["DLBCL", "multiple_myeloma", "AML", "FL", "MCL"])
-
-
-def _dress(story: Story, kind: str) -> None:
-    """The one thing that makes this patient look like a recipient."""
-    match kind:
-        case "TIL (lifileucel)":
-            story.add("infusion", 0, "lifileucel", how="pcs")
-        case "TCR-T (afami-cel)":
-            story.add("infusion", 0, "afami-cel", how="pcs")
-        case "leukapheresis only" | "died before infusion":
-            story.add("procedure", 0, "leukapheresis")
-            story.add("request", 5, "axi-cel", how="active")
-        case "history of CAR T only":
-            story.add("diagnosis", 0, "history_of_cart", place="problem-list")
-        case "ordered, never infused":
-            story.add("request", 0, "axi-cel", how="cancelled")
-        case "infusion not done":
-            story.add("infusion", 0, "axi-cel", how="not-done")
-        case "infusion entered in error":
-            story.add("infusion", 0, "tisa-cel", how="error")
-        case "infusion planned":
-            story.add("infusion", 20, "liso-cel", how="planned")
-        case "sipuleucel-T" | "talimogene":
-            story.add("drug", 0, kind)
-        case "donor lymphocytes after allograft":
-            story.add("procedure", -60, "allo_hct")
-            story.add("procedure", 0, "donor_lymphocytes")
-        case "tocilizumab for arthritis":
-            story.add("drug", 0, "tocilizumab")
-        case "other XW0 product":
-            story.add("infusion", 0, "amivantamab", how="pcs")
-        case "cells processed, not infused":
-            story.add("procedure", -30, "leukapheresis")
-            story.add("procedure", -2, "cell_processing")
+def _end(story: Story, kind: str, dice: random.Random) -> None:
+    """One in five dies, with an infection at the end that belongs to nobody's NRM."""
+    if dice.random() < 0.2 or kind == "died before infusion":
+        story.death = Death(story.last_day, "index_disease")
+        story.add("diagnosis", story.last_day - 2, dice.choice(["sepsis", "pneumonia"]))

@@ -5,6 +5,7 @@ patients; group rates are its random-effects estimates. DESCAR = Lemoine et al.,
 """
 
 import random
+from collections.abc import Mapping
 
 # (entity, product): (share of recipients, NRM, relapse). Shares follow the patient numbers of
 # NM24 loosely and add leukaemia. NRM: NM24 (LBCL by product, MCL, MM by product, indolent);
@@ -96,7 +97,7 @@ RELAPSE_RECORDS = {"status": 62, "diagnosis": 34, "text-only": 2, "undated": 2}
 DEATH_RECORDS = {"datetime": 84, "boolean+discharge": 12, "month": 2, "boolean": 2}
 
 
-def deal(weights: dict[str, float], n: int, dice: random.Random) -> list[str]:
+def deal(weights: Mapping[str, float], n: int, dice: random.Random) -> list[str]:
     """`n` labels in the proportions of `weights` (largest remainder), shuffled: a deck of cards,
     so that a small study resembles the published table as closely as whole people allow."""
     total = sum(weights.values())

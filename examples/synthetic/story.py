@@ -91,7 +91,9 @@ class Story:
         first, *rest = self.events
         planned = [event for event in rest if event.how in ("planned", "cancelled")]
         lived = [
-            replace(event, end=min(event.end, self.last_day)) if event.end is not None else event
+            event
+            if event.end is None or event.how == "late"
+            else replace(event, end=min(event.end, self.last_day))
             for event in rest
             if event.day <= self.last_day and event not in planned
         ]

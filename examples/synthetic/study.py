@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from .chart import Chart, Made
+from .chart import chart
 from .courses import stories
+from .record import Made
 from .shape import StudyShape
 from .story import Story
 from .truth import TruthRow, rows_of
@@ -33,4 +34,4 @@ def generate(shape: StudyShape) -> Study:
 
 def retell(story: Story, labs: str = "daily") -> Iterator[Made]:
     """The resources of one patient (change `story.dialect` to hear it told elsewhere)."""
-    return Chart(story, labs).resources()
+    return chart(story, labs)

@@ -36,7 +36,8 @@ def _group(rows: list[TruthRow], entity: str, product: str) -> str:
 def _line(name: str, rows: list[TruthRow], published: str) -> str:
     nrm, relapse = (sum(test(row) for row in rows) for test in (_died, _relapsed))
     n = max(1, len(rows))
-    return f"{name:<18}{len(rows):>6}{nrm:>6}{100 * nrm / n:>7.2f}{published:>13}{100 * relapse / n:>11.1f}"
+    counts = f"{name:<18}{len(rows):>6}{nrm:>6}{100 * nrm / n:>7.2f}"
+    return f"{counts}{published:>13}{100 * relapse / n:>11.1f}"
 
 
 def _died(row: TruthRow) -> bool:

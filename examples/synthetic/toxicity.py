@@ -21,6 +21,7 @@ def tell(story: Story) -> None:
         _preparation(story, course, dice)
         _crs(story, course, dice)
         _icans(story, course, dice)
+        _support(story, course, dice)
 
 
 def _bound_by_death(story: Story, course: Course, dice: random.Random) -> None:
@@ -40,13 +41,17 @@ def _preparation(story: Story, course: Course, dice: random.Random) -> None:
     """Leukapheresis, order, bridging, lymphodepletion, infusion (split or in two bags)."""
     day = course.day
     story.add("procedure", day - dice.randrange(30, 45), "leukapheresis")
-    story.add("request", day - 28, course.product, how="completed")
+    if course.style != "generic":  # an order would give the product away
+        story.add("request", day - 28, course.product, how="completed")
     if dice.random() < 0.4:
         story.add("drug", day - dice.randrange(14, 26), "rituximab")
     for before in (5, 4, 3):
         story.add("drug", day - before, "fludarabine")
         story.add("drug", day - before, "cyclophosphamide")
-    story.add("infusion", day, course.product, how=course.style)
+    vague = course.style == "pcs+drug" and dice.random() < 0.02
+    exact = "month" if vague else "day"  # of the Procedure; the drug record has the day
+    story.add("infusion", day, course.product, how=course.style, exact=exact)
+    story.traps.extend(["procedure known to the month"] * vague)
     if course.product == "obe-cel":
         story.add("infusion", day + 9, course.product, how=course.style)
         story.traps.append("split dose")
@@ -86,3 +91,12 @@ def _icans(story: Story, course: Course, dice: random.Random) -> None:
     if course.icans >= 2:
         story.add("drug", day, "dexamethasone", end=min(last, day + 20))
         story.add("drug", day, "levetiracetam", end=last)
+
+
+def _support(story: Story, course: Course, dice: random.Random) -> None:
+    """Prophylaxis for most, growth factor where the marrow is slow."""
+    for drug, share in (("valacyclovir", 0.85), ("cotrimoxazole", 0.7)):
+        if dice.random() < share:
+            story.add("drug", course.day - 5, drug, end=course.day + dice.randrange(90, 400))
+    if course.slow_marrow:
+        story.add("drug", course.day + 14, "filgrastim", end=course.day + 20)

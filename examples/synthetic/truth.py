@@ -118,5 +118,6 @@ def read(path: Path) -> list[TruthRow]:
     """The rows of a truth.csv."""
     with path.open(encoding="utf-8", newline="") as lines:
         return [
-            TruthRow(**{**row, "episode": int(row["episode"])}) for row in csv.DictReader(lines)
-        ]  # type: ignore[arg-type]
+            TruthRow(row.pop("patient"), int(row.pop("episode")), row.pop("recipient"), **row)
+            for row in csv.DictReader(lines)
+        ]

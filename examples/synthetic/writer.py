@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from . import truth
 from .study import Study
@@ -53,4 +53,4 @@ def _open(path: Path, compress: bool, stack: ExitStack) -> IO[bytes]:
         return stack.enter_context(path.open("wb"))
     raw = stack.enter_context(path.with_suffix(".ndjson.gz").open("wb"))
     packed = gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=5)
-    return stack.enter_context(packed)  # type: ignore[return-value]
+    return cast(IO[bytes], stack.enter_context(packed))
