@@ -42,6 +42,16 @@ class Policy(_Section):
     lost_after_days: int = Field(default=365, ge=1)
     """Alive and silent for longer than this before the data cut counts as lost to follow-up."""
 
+    iec_hs_ferritin: float = Field(default=10_000.0, gt=0)
+    """ng/mL; Hines et al. 2023 say > 2x upper normal or baseline (GK), which sepsis meets too; this
+    convention is the level at which hyperinflammation is usually suspected."""
+    iec_hs_transaminase: float = Field(default=200.0, gt=0)
+    """U/L of AST or ALT: 5x an upper normal of 40 (clinical.md §3.5, GK)."""
+    iec_hs_fibrinogen: float = Field(default=150.0, gt=0)
+    """mg/dL (clinical.md §3.5, GK)."""
+    iec_hs_criteria: int = Field(default=2, ge=1, le=3)
+    """How many of liver, fibrinogen and platelets must join ferritin (convention)."""
+
 
 class RuleChange(_Section):
     """A changed window or rank of one cause rule; the report prints the reason."""

@@ -188,7 +188,8 @@ def _words() -> dict[str, list[Fact]]:
         for row in rows:
             whole = row["subconcept"] if key != "group" else ""
             label = row["label"] if key != "group" else row["group"]
-            fact = Fact(row["concept"], whole, None, "", group=row["group"], label=label)
+            kind = row["kind"] if key != "group" else ""
+            fact = Fact(row["concept"], whole, None, "", group=row["group"], label=label, kind=kind)
             names.setdefault(_plain(row[key]), []).append(fact)
     return names
 

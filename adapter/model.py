@@ -90,6 +90,7 @@ class Fact(msgspec.Struct, frozen=True):
     code: str = ""  # "system|code" as matched
     recorded: Interval | None = None
     traits: frozenset[str] = frozenset()
+    kind: str = ""  # refines the group (infection: sepsis, minor ...; organ: mechanism)
 
     @property
     def day_key(self) -> tuple[int, int, str, str, str]:
@@ -231,6 +232,7 @@ class Finding(msgspec.Struct, frozen=True):
     rank: int = 0
     facts: tuple[Fact, ...] = ()
     needs_review: bool = False
+    kind: str = "chart"  # chart, certified, terminal (mode of dying) or hint (asks for a person)
 
 
 class Verdict(msgspec.Struct, frozen=True):

@@ -245,6 +245,7 @@ class Reading:
             Fact(
                 meaning.concept, meaning.subconcept, setting.when, setting.source, meaning.group,
                 setting.end, value, unit, meaning.label, match.code, setting.recorded, marks,
+                meaning.kind,
             )
         )  # fmt: skip
 
