@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -220,7 +221,7 @@ def rare() -> list[Site]:
     return [Site(f"s{i}", int(n[i]), int(rng.binomial(n[i], p[i]))) for i in range(30)]
 
 
-POOLED = {
+POOLED: dict[str, Callable[[], list[Site]]] = {
     "all cohorts": cohorts,
     "myeloma": lambda: [s for s in cohorts() if s.subgroup == "MM"],
     "lymphoma": lambda: [s for s in cohorts() if s.subgroup == "LBCL"],
