@@ -450,6 +450,11 @@ def serving(
         thread.join()
 
 
+def wait() -> None:
+    """Until the process is interrupted."""
+    threading.Event().wait()
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Serve a folder until interrupted."""
     parser = argparse.ArgumentParser(prog="python -m examples.endpoint", description=__doc__)
@@ -460,7 +465,7 @@ def main(arguments: list[str] | None = None) -> None:
     with serving(options.folder, options.port, options.latency_ms) as base_url:
         print(base_url, flush=True)
         try:
-            threading.Event().wait()
+            wait()
         except KeyboardInterrupt:
             print("stopped")
 
