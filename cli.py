@@ -15,6 +15,7 @@ from adapter.errors import CartNrmError, Partial, UsageError
 
 if TYPE_CHECKING:
     from adapter.codes import Codes
+    from adapter.pseudonyms import Pseudonyms
     from adapter.store import Store
     from adapter.study import Study
 
@@ -167,6 +168,168 @@ def classify(settings: Settings, as_of: int | None, json_: bool) -> None:
 
     study = _study(settings, as_of)
     _print_json(rows_of(study)) if json_ else click.echo(study_in_words(study))
+
+
+@main.command()
+@click.argument("patient")
+@common
+@as_of_option
+def explain(settings: Settings, patient: str, as_of: int | None) -> None:
+    """Print one patient: day line, findings and verdict, with the resources behind them.
+
+    Example: cart-nrm explain 4711 --store cart.db
+    """
+    from adapter.explain import explain_patient
+
+    with _open(settings) as store:
+        click.echo(explain_patient(store, settings, _codes(settings), patient, as_of))
+
+
+@main.command()
+@click.argument("table", metavar="CSV", type=click.Path(path_type=Path))
+@click.option("--time", "time_", default="time", show_default=True, help="column of times")
+@click.option("--event", default="event", show_default=True, help="column of events 0/1/2/..")
+@click.option("--group", help="column of groups to compare")
+@click.option("--entry", help="column of entry times (left truncation)")
+@click.option("--strata", help="column of strata for Gray's test")
+@click.option("--covariate", multiple=True, help="column for the regressions (repeatable)")
+@click.option("--at", default="30,100,365", show_default=True, help="times to read the curves at")
+@click.option("--variance", type=click.Choice(["greenwood", "aalen"]), default="greenwood")
+@click.option(
+    "--conf", type=click.Choice(["log-log", "log", "plain", "cloglog"]), default="log-log"
+)
+@click.option("--rho", default=0.0, help="weight (1 - F)^rho of Gray's test")
+@click.option("--models", is_flag=True, help="Fine-Gray, cause-specific Cox, log-rank")
+@as_json
+def incidence(table: Path, json_: bool, **chosen: Any) -> None:
+    """Competing-risk statistics of anyone's table.
+
+    Example: cart-nrm incidence cohort.csv --time time_days --event event --group product --json
+    """
+    from adapter.incidence import Options
+    from adapter.tables import Columns, incidence_of_file
+    from adapter.words import incidence_in_words
+
+    columns = Columns(
+        chosen["time_"], chosen["event"], chosen["group"], chosen["entry"], chosen["strata"],
+        chosen["covariate"],
+    )  # fmt: skip
+    options = Options(
+        at=_numbers(chosen["at"]),
+        variance=chosen["variance"],
+        conf=chosen["conf"],
+        rho=chosen["rho"],
+        models=chosen["models"],
+    )
+    answer = incidence_of_file(table, columns, options)
+    _print_json(answer) if json_ else click.echo(incidence_in_words(answer))
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--at {text!r} is not a list of numbers.", "Write 30,100,365.") from None
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@common
+@as_of_option
+@click.option("--identified", is_flag=True, help="real ids and dates (logged; be sure)")
+@click.option(
+    "--dates", type=click.Choice(["days", "shift", "year"]), default="days", show_default=True,
+    help="what becomes of dates",
+)  # fmt: skip
+@click.option("--small-cells", default=5, show_default=True, help="hide smaller counts")
+@as_json
+def export(settings: Settings, file: Path, as_of: int | None, json_: bool, **chosen: Any) -> None:
+    """Write the cohort; the format follows the suffix. Pseudonymous unless --identified.
+
+    Example: cart-nrm export cohort.csv --store cart.db
+    """
+    from adapter.export import export_cohort
+    from adapter.pseudonyms import Release
+
+    names = None if chosen["identified"] else _pseudonyms(settings)
+    dates = "identified" if chosen["identified"] else chosen["dates"]
+    release = Release(names, dates, chosen["identified"], chosen["small_cells"])
+    receipt = export_cohort(_study(settings, as_of), file, release)
+    if json_:
+        _print_json({key: str(value) for key, value in receipt._asdict().items()})
+    else:
+        click.echo(f"{receipt.rows:,} rows in {receipt.path} ({receipt.format})")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@common
+@as_of_option
+@click.option("--figures", type=click.Path(path_type=Path), help="also write figures here")
+def report(settings: Settings, file: Path, as_of: int | None, figures: Path | None) -> None:
+    """Write the report as one self-contained page (.html, or .pdf where Chromium is found).
+
+    Example: cart-nrm report report.html --store cart.db
+    """
+    from adapter.report import write_figures, write_report
+
+    study, names = _study(settings, as_of, validate=True), _pseudonyms(settings)
+    click.echo(write_report(study, file, names))
+    for figure in write_figures(study, figures, names) if figures else []:
+        click.echo(figure)
+
+
+def _pseudonyms(settings: Settings) -> "Pseudonyms":
+    from adapter.pseudonyms import pseudonyms_beside
+
+    with _open(settings) as store:
+        names = pseudonyms_beside(settings.store, store.meta("key_id") or "")
+        store.set_meta("key_id", names.key_id)
+    return names
+
+
+@main.command()
+@click.argument("summaries", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--horizon", type=float, help="also pool the cumulative incidence at this day")
+@click.option("--published", is_flag=True, help="reproduce the published 52-cohort table")
+@as_json
+def pool(summaries: tuple[Path, ...], horizon: float | None, published: bool, json_: bool) -> None:
+    """Pool several centres from their summary.json, or a CSV with study,n,events.
+
+    Example: cart-nrm pool north.summary.json south.summary.json --json
+    """
+    from adapter.tables import pool_files, published_reproduced
+    from adapter.words import pooled_in_words, published_in_words
+
+    if published:
+        rows = published_reproduced()
+        _print_json(rows) if json_ else click.echo(published_in_words(rows))
+        return
+    if not summaries:
+        raise UsageError("Nothing to pool.", "Name summary.json files, a CSV, or --published.")
+    answer = pool_files(summaries, horizon)
+    _print_json(answer) if json_ else click.echo(pooled_in_words(answer))
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@common
+@as_json
+def cases(settings: Settings, folder: Path, json_: bool) -> None:
+    """Run a folder of day tables with expected answers; exit 1 when one differs.
+
+    Example: cart-nrm cases our-cases/
+    """
+    from adapter.cases import run_folder
+    from adapter.causes import Plan
+    from adapter.terminal import cases_in_words
+
+    results = run_folder(folder, Plan(settings.policy, settings.rules))
+    if json_:
+        _print_json({one.case.title: list(one.differences) for one in results})
+    else:
+        click.echo(cases_in_words(results))
+    sys.exit(any(one.differences for one in results))
 
 
 if __name__ == "__main__":

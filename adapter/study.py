@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from adapter.causes import ask_all, decide
+from adapter.causes import ask_all, decide, fingerprint
 from adapter.causes.rule import Plan
 from adapter.codes import Codes
 from adapter.config import Settings
@@ -89,7 +89,21 @@ def judge(episode: Episode, plan: Plan, decision: Decision | None = None) -> Jud
     verdict = decide(findings, episode, plan)
     if outcome.kind is not OutcomeKind.NRM:
         return Judged(episode, outcome, findings, would_be=verdict, grades=grades)
-    return Judged(episode, outcome, findings, verdict, decision=decision, grades=grades)
+    changed = decision is not None and decision.evidence not in ("", fingerprint(findings))
+    return Judged(
+        episode, outcome, findings, verdict, decision=decision, evidence_changed=changed,
+        grades=grades,
+    )  # fmt: skip
+
+
+def in_force(decisions: Iterable[Decision]) -> dict[str, Decision]:
+    """The decision that counts for each episode: the newest, consensus and third reader first."""
+    counted: dict[str, Decision] = {}
+    for decision in decisions:
+        standing = counted.get(decision.episode)
+        if standing is None or standing.role == "reader" or decision.role != "reader":
+            counted[decision.episode] = decision
+    return counted
 
 
 def judge_patient(
@@ -116,7 +130,7 @@ def run_study(
     `validate` checks with fhir.resources every resource a row rests on; failures become notes.
     """
     plan = Plan(settings.policy, settings.rules, frozenset(store.counts()))
-    decisions = latest_decisions(store.decisions())
+    decisions = in_force(store.decisions())
     tally = _Tally()
     for record in store.records(as_of):
         read = facts_of(record, codes, settings.timezone or None)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
+from adapter.cases import Result
 from adapter.incidence import Options, incidence_of_table
 from adapter.load import LoadReport
 from adapter.model import Judged, OutcomeKind
@@ -137,3 +138,13 @@ def loaded_in_words(report: LoadReport, reasons: dict[str, int]) -> str:
     rows += [f"  {n:>9,}  not used: {kind}" for kind, n in report.not_used.items()]
     rows += [f"  {n:>9,}  rejected: {reason}" for reason, n in reasons.items()]
     return "\n".join(rows)
+
+
+def cases_in_words(results: list[Result]) -> str:
+    """Cases that gave another answer, each with the difference; then the count."""
+    wrong = [one for one in results if one.differences]
+    rows = [
+        f"{one.case.place}  {one.case.title}\n" + "\n".join(f"    {d}" for d in one.differences)
+        for one in wrong
+    ]
+    return "\n".join([*rows, f"{len(results) - len(wrong)} of {len(results)} cases as expected"])

@@ -1,0 +1,95 @@
+"""Answers as text tables, for people who read a terminal."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Columns under a head; the first is flush left, the others flush right."""
+    lines = [list(head), *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A proportion as a percentage, or a dash."""
+    return "–" if value is None else f"{100 * value:.{digits}f}"
+
+
+def between(low: float | None, high: float | None, digits: int = 1) -> str:
+    """An interval of proportions as percentages, or nothing."""
+    return (
+        "" if low is None or high is None else f"({percent(low, digits)}-{percent(high, digits)})"
+    )
+
+
+def incidence_in_words(answer: dict[str, Any]) -> str:
+    """Curves at their times, tests, and what to be careful about."""
+    rows = [
+        (
+            "all" if curve["group"] is None else curve["group"],
+            curve["cause"],
+            f"{point['time']:g}",
+            percent(point["estimate"], 2),
+            between(point["lower"], point["upper"], 2),
+            point["at_risk"],
+        )
+        for curve in answer["curves"]
+        for point in curve["at"]
+    ]
+    head = ("group", "cause", "time", "%", "95 % CI", "at risk")
+    text = [f"n = {answer['n']:,}; cumulative incidence, {answer['variance']} variance", ""]
+    text += [table(head, rows), ""]
+    text += [_gray(test) for test in answer["gray"]]
+    text += [f"Note: {warning}" for warning in answer["warnings"]]
+    return "\n".join(text).rstrip()
+
+
+def _gray(test: dict[str, Any]) -> str:
+    if test.get("p") is None:
+        return f"Gray's test, cause {test['cause']}: not computed. {test.get('note', '')}".rstrip()
+    p = "p < 0.001" if test["p"] < 0.001 else f"p = {test['p']:.3f}"
+    return f"Gray's test, cause {test['cause']}: {test['statistic']:.3f}, df {test['df']}, {p}"
+
+
+def pooled_in_words(answer: dict[str, Any]) -> str:
+    """The pooled proportion by both methods, and the subgroups."""
+    rows = [("random-intercept logistic (primary)", *_pooled(answer["glmm"]))]
+    rows.append(("logit REML, Hartung-Knapp", *_pooled(answer["reml_hk"])))
+    rows += [(f"  {part['subgroup']}", *_pooled(part)) for part in answer["subgroups"]]
+    head = f"{answer['k']} cohorts, {answer['events']:,} deaths of {answer['n']:,}"
+    notes = [f"Note: {warning}" for warning in answer.get("warnings", [])]
+    return "\n".join([head, "", table(("", "%", "95 % CI", "tau2"), rows), *notes])
+
+
+def _pooled(row: dict[str, Any]) -> tuple[str, str, str]:
+    tau2 = "–" if row.get("tau2") is None else f"{row['tau2']:.3f}"
+    return percent(row["estimate"], 2), between(row["lower"], row["upper"], 2), tau2
+
+
+def published_in_words(rows: list[dict[str, Any]]) -> str:
+    """Published figures beside ours; the last column says whether all printed digits agree."""
+    body = [
+        (
+            row["label"],
+            row["cohorts"],
+            f"{row['events']}/{row['n']}",
+            _triple(row["published"]),
+            _triple(row["reproduced"]),
+            "yes" if row["agrees"] else "NO",
+        )
+        for row in rows
+    ]
+    head = ("NRM %, Nat Med 2024;30:2667", "cohorts", "deaths/n", "published", "ours", "agrees")
+    return table(head, body)
+
+
+def _triple(values: Sequence[str]) -> str:
+    estimate, *limits = [value for value in values if value]
+    return f"{estimate} ({'-'.join(limits)})" if limits else estimate
