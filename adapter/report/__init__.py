@@ -88,8 +88,8 @@ def _pdf(html: bytes) -> bytes:
         source, target = Path(folder, "report.html"), Path(folder, "report.pdf")
         source.write_bytes(html)
         sandbox = () if os.geteuid() else ("--no-sandbox",)  # Chromium refuses to run as root
-        command = [found, *_QUIET, *sandbox, f"--user-data-dir={folder}/profile",
-                   "--no-pdf-header-footer", f"--print-to-pdf={target}", source.as_uri()]  # fmt: skip
+        own = (f"--user-data-dir={folder}/profile", "--no-pdf-header-footer")
+        command = [found, *_QUIET, *sandbox, *own, f"--print-to-pdf={target}", source.as_uri()]
         try:
             subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)  # noqa: S603
             return target.read_bytes()

@@ -1,0 +1,95 @@
+"""What other policies would give: the primary analysis beside its alternatives."""
+
+from collections.abc import Callable, Sequence
+from itertools import product as combinations
+
+import htpy as h
+import msgspec
+from htpy import Node
+
+from adapter.config import Policy
+from adapter.dates import Days
+from adapter.export.summary import evaluable
+from adapter.incidence import count, crude, cumulative_incidence
+from adapter.model import Cause, Judged
+from adapter.outcomes import outcome_of
+from adapter.report.view import (
+    CAUSE_WORDS,
+    NRM,
+    RELAPSE,
+    Section,
+    View,
+    rounded,
+    share,
+    tally,
+    with_interval,
+)
+from adapter.study import follow_up_of
+
+
+def sensitivity(view: View) -> Section:
+    """Censoring and relapse policies, date bounds, first courses only; causes after relapse."""
+    heading = "Sensitivity analyses"
+    if not view.data.n:
+        return Section("sensitivity", heading, h.p["No evaluable episode."])
+    rows = [_row(view, name, judged) for name, judged in _alternatives(view)]
+    head = ["Analysis", "Episodes", "NRM deaths", "Crude NRM", f"NRM at {view.horizon_words}",
+            f"Relapse at {view.horizon_words}"]  # fmt: skip
+    note = "The first row is the primary analysis; each other row changes one thing."
+    table = view.table("How the policies change the result", head, rows, note)
+    return Section("sensitivity", heading, [table, _after_relapse(view)])
+
+
+def _alternatives(view: View) -> list[tuple[str, list[Judged]]]:
+    policy, judged = view.study.plan.policy, view.study.judged
+    found: list[tuple[str, list[Judged]]] = [("primary", view.judged)]
+    for name, value in combinations(("next_therapy", "later_hct"), ("ignore", "censor", "relapse")):
+        if getattr(policy, name) != value:
+            changed = policy.model_copy(update={name: value})
+            words = {"next_therapy": "next therapy", "later_hct": "later transplant"}[name]
+            found.append((f"{words}: {value}", _again(judged, changed)))
+    found.append(("earliest possible dates", _with_times(view.judged, lambda d: d.low)))
+    found.append(("latest possible dates", _with_times(view.judged, lambda d: d.high)))
+    firsts = [j for j in view.judged if j.episode.number == 1]
+    settled = [j for j in view.judged if not j.needs_review]
+    return [*found, ("first course of each patient", firsts), ("without those to review", settled)]
+
+
+def _again(judged: Sequence[Judged], policy: Policy) -> list[Judged]:
+    return evaluable(
+        msgspec.structs.replace(j, outcome=outcome_of(j.episode, policy)) for j in judged
+    )
+
+
+def _with_times(judged: Sequence[Judged], pick: Callable[[Days], int]) -> list[Judged]:
+    changed = []
+    for j in judged:
+        day = max(0, pick(j.outcome.time)) if j.outcome.time else 0
+        outcome = msgspec.structs.replace(j.outcome, time=Days(day, day))
+        changed.append(msgspec.structs.replace(j, outcome=outcome))
+    return changed
+
+
+def _row(view: View, name: str, judged: Sequence[Judged]) -> list[Node]:
+    if not judged:
+        return [name, "0", "0", "–", "–", "–"]
+    data = follow_up_of(judged)
+    sets = count(data, (RELAPSE, NRM))
+    plain_crude = crude(data, NRM)
+    return [name, f"{data.n:,}", str(plain_crude["events"]), rounded(plain_crude["estimate"]),
+            with_interval(cumulative_incidence(sets, NRM), view.horizon),
+            with_interval(cumulative_incidence(sets, RELAPSE), view.horizon)]  # fmt: skip
+
+
+def _after_relapse(view: View) -> Node:
+    """Relapse came first, so these deaths are no NRM whatever killed the patient."""
+    counts = tally(j.would_be.cause.value for j in view.study.judged if j.would_be is not None)
+    total = sum(counts.values())
+    if not total:
+        return None
+    rows = [[CAUSE_WORDS[Cause(name)], share(n, total)] for name, n in counts.items()]
+    note = (
+        f"{total} deaths followed a relapse and are relapse events above. What the rules would "
+        "have said of them, for registries that ask for the cause of every death."
+    )
+    return view.table("Deaths after relapse", ["Would-be cause", "Deaths"], rows, note)
