@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from adapter.envelope import TYPES
 from adapter.errors import ConfigError
 
 Consequence = Literal["ignore", "censor", "relapse"]
@@ -18,6 +19,27 @@ Consequence = Literal["ignore", "censor", "relapse"]
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Hematotox(_Section):
+    """CAR-HEMATOTOX cut-offs (doi 10.1182/blood.2020010543).
+
+    From general knowledge, not seen in the paper: set `verified` once somebody has compared them.
+    """
+
+    platelets: tuple[float, float] = (75, 175)
+    """G/L: 2 points below the first, 1 up to the second."""
+    anc: float = 1200
+    """/µL: 1 point at or below."""
+    hemoglobin: float = 9.0
+    """g/dL: 1 point at or below."""
+    crp: float = 3.0
+    """mg/dL (not mg/L): 1 point from here."""
+    ferritin: tuple[float, float] = (650, 2000)
+    """ng/mL: 1 point from the first, 2 above the second."""
+    high: int = 2
+    """High risk from this score (sourced)."""
+    verified: bool = False
 
 
 class Policy(_Section):
@@ -39,6 +61,7 @@ class Policy(_Section):
     """NRM before this day is early (DESCAR-T, Lemoine et al. 2023)."""
     scheme: Literal["ebmt", "cibmtr"] = "ebmt"
     """Which registry's reading of the main cause is the primary one."""
+    hematotox: Hematotox = Hematotox()
     lost_after_days: int = Field(default=365, ge=1)
     """Alive and silent for longer than this before the data cut counts as lost to follow-up."""
 
@@ -71,32 +94,55 @@ class Auth(_Section):
     secret_file: Path | None = None
     secret_env: str = ""
     key_file: Path | None = None
+    """Private key of SMART Backend Services: PEM, JWK or JWKS (`key-id` chooses)."""
     key_id: str = ""
     algorithm: Literal["RS384", "ES384"] = "RS384"
     token_url: str = ""
+    """Overrides the address the server advertises, which is wrong at some sites."""
     scope: str = ""
+    """Empty: one read scope per type, in the SMART version the server speaks."""
+    client_style: Literal["auto", "header", "body"] = "auto"
+    """Where the client secret goes; `auto` asks the server's SMART configuration."""
 
 
 class Connection(_Section):
     """How the server is spoken to."""
 
     quirks: str = ""
-    """Name of a quirk file (`plain`, `hapi`, `epic`, `oracle`, `medplum`) or a path to one."""
+    """Name of a file in adapter/fhir/quirks/ (without `.toml`), or the path of a site's own."""
+    types: tuple[str, ...] = TYPES
+    """Resource types to ask for; leave out what the server may not give."""
     page_size: int = Field(default=200, ge=1, le=10_000)
     parallel: int = Field(default=4, ge=1, le=32)
     timeout_seconds: float = Field(default=60.0, gt=0)
     retries: int = Field(default=5, ge=0)
     longest_wait_seconds: float = Field(default=300.0, ge=0)
+    deadline_hours: float = Field(default=20.0, gt=0)
+    """A sync that runs longer stops asking; what is missing stays due."""
+    longest_answer_mb: int = Field(default=200, ge=1)
+    """One page larger than this is refused (a compressed bomb, or far too large a page)."""
+    longest_line_mb: int = Field(default=64, ge=1)
+    """One bulk line larger than this is an attachment, not a fact: kept as a reject."""
     overlap_seconds: int = Field(default=300, ge=0)
+    """How far back each sync looks again: servers index late."""
     full_compare_days: int = Field(default=7, ge=1)
+    """Every so many days all ids are compared, whatever the counts say."""
     vanish_brake_percent: float = Field(default=20.0, ge=0, le=100)
+    """More than this share of a type gone in one night pulls the brake (exit code 21)."""
     ca_file: Path | None = None
     proxy: str = ""
+    own_paths: tuple[str, ...] = ()
+    """Paths beside the base that are the same service, relative to it (`../BulkRequest`)."""
     bulk_hosts: tuple[str, ...] = ()
+    """Other hosts (`host` or `host:port`) that may serve export files, without our token."""
     find: Literal["auto", "procedures", "medications", "group", "patients", "all"] = "auto"
     group: str = ""
+    """Id of a Group whose members are the patients."""
     patients: Path | None = None
+    """File with one patient id a line."""
     mode: Literal["search", "bulk"] = "search"
+    export: Literal["auto", "system", "patient", "group"] = "auto"
+    """Which $export bulk mode asks for; `auto`: the group if one is named, else patients."""
 
 
 class Settings(_Section):
@@ -129,9 +175,7 @@ def read_settings(path: Path | None, overrides: dict[str, Any] | None = None) ->
     values: dict[str, Any] = {}
     if path is not None:
         values = _underscored(_toml(path))
-        for key in ("store", "site_mappings"):
-            if key in values:
-                values[key] = path.parent / Path(str(values[key])).expanduser()
+        _resolve_paths(values, path.parent)
     values.update({k: v for k, v in (overrides or {}).items() if v is not None})
     try:
         return Settings.model_validate(values)
@@ -160,6 +204,19 @@ def _toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} cannot be read: {problem.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise ConfigError(f"{path} is not TOML: {problem}.") from None
+
+
+def _resolve_paths(values: dict[str, Any], folder: Path) -> None:
+    """Paths in study.toml are relative to it, also those in [auth] and [connection]."""
+    auth, connection = values.get("auth", {}), values.get("connection", {})
+    places: list[tuple[Any, tuple[str, ...]]] = [(values, ("store", "site_mappings"))]
+    places += [(auth, ("secret_file", "key_file")), (connection, ("ca_file", "patients"))]
+    if str(isinstance(connection, dict) and connection.get("quirks", "")).endswith(".toml"):
+        places.append((connection, ("quirks",)))
+    for section, keys in places:
+        for key in keys:
+            if isinstance(section, dict) and isinstance(section.get(key), str):
+                section[key] = str(folder / Path(section[key]).expanduser())
 
 
 def _underscored(values: dict[str, Any]) -> dict[str, Any]:

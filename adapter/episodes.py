@@ -48,7 +48,8 @@ def why_not(timeline: Timeline) -> str:
                            for f in timeline.of("cart_infusion", "cart_product",
                                                 "cart_infusion_review")),
         "ordered_never_given": any(_names_infusion(fact) for fact in timeline.facts),
-        "look_alike": any(c.startswith("cart_") and c.endswith("_EXCLUDE") for c in concepts),
+        "look_alike": any(c.endswith("_EXCLUDE") and c.startswith(("cart_", "hct_"))
+                          for c in concepts),
         "collected_only": bool(concepts & _COLLECTED),
         "history_only": "cart_history" in concepts,
     }  # fmt: skip

@@ -86,10 +86,8 @@ def alternatives(episode: Episode, policy: Policy) -> dict[str, Outcome]:
 def _not_evaluable(episode: Episode) -> str:
     if episode.infusion.last - episode.infusion.first >= _WIDEST_INFUSION:
         return "infusion_undated"
-    death = episode.death
-    if death and death.when and episode.days(death.when).high < 0:
-        return "death_before_infusion"
-    return ""
+    died = _death_day(episode)
+    return "death_before_infusion" if died is not None and died.high < 0 else ""
 
 
 def _unknown(episode: Episode, reason: str) -> Outcome:
@@ -170,11 +168,16 @@ def _event_days(fact: Fact, episode: Episode, policy: Policy) -> Days | None:
         return None
     if fact.traits & _NOT_OWN_DATE and days.low <= policy.carried_forward_days:
         return None
-    death = episode.days(episode.death.when) if episode.death and episode.death.when else None
+    death = _death_day(episode)
     if death is not None and days.low > death.high:
         return None
     # Nobody relapses after death: a month of relapse that holds the day of death ends there.
     return Days(days.low, min(days.high, death.high) if death else days.high)
+
+
+def _death_day(episode: Episode) -> Days | None:
+    when = episode.death.when if episode.death else None
+    return episode.days(when) if when is not None else None
 
 
 def _doubts(episode: Episode, policy: Policy) -> tuple[list[Note], bool]:
@@ -232,7 +235,7 @@ def _therapies(episode: Episode, policy: Policy) -> list[_Event]:
 
 def _later_therapy(episode: Episode) -> Iterable[tuple[str, Fact | None, Days]]:
     """(reason, fact, days) of every anticancer therapy after day 0; fact None is an infusion."""
-    following = None
+    following, died = None, _death_day(episode)
     if episode.next_infusion is not None:
         following = episode.days(episode.next_infusion)
         yield "next_therapy", None, following
@@ -241,6 +244,8 @@ def _later_therapy(episode: Episode) -> Iterable[tuple[str, Fact | None, Days]]:
             continue
         if following is not None and days.low >= following.low:
             continue  # given after the next course: its story, not this one's
+        if died is not None and days.low > died.high:
+            continue  # a bill or an entry after death
         if fact.concept == "hct":
             if fact.group == "allogeneic":
                 yield "later_hct", fact, days

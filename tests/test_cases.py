@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.cases import Case, read_cases, run
+from adapter.cases import Case, read_cases, run, run_folder
 from adapter.causes.rule import Plan
 from adapter.errors import UsageError
 
@@ -43,8 +43,7 @@ def _write(folder: Path, row: str, expect: str = "outcome = alive") -> Path:
 def test_a_typo_is_named_with_its_line(tmp_path: Path, row: str, problem: str) -> None:
     """A clinician who mistypes is told where, and what was near."""
     with pytest.raises(UsageError) as caught:
-        for case in read_cases(_write(tmp_path, row)):
-            run(case, Plan())
+        run_folder(_write(tmp_path, row), Plan())
     assert problem in str(caught.value)
 
 

@@ -1,8 +1,35 @@
 """Grades and scores of one episode: pure functions of a timeline, None when they cannot tell."""
 
+from adapter.config import Policy
+from adapter.grades.cytopenia import early_icaht, early_t_icaht, late_icaht, late_t_icaht
+from adapter.grades.score import Score
+from adapter.grades.scores import car_hematotox, easix, hematotox_risk, m_easix, s_easix
+from adapter.grades.toxicity import coded_grade
 from adapter.model import Episode
 
+__all__ = ["Score", "grades_of", "scores_of"]
 
-def grades_of(episode: Episode) -> dict[str, float | int | None]:
-    """Every grade and score of one episode by name."""
-    return {}
+_DEFAULT = Policy()
+
+
+def scores_of(episode: Episode, policy: Policy = _DEFAULT) -> dict[str, Score]:
+    """Every grade and score of one episode by name, each with why it is missing or doubtful."""
+    hematotox = car_hematotox(episode.baseline, policy.hematotox)
+    return {
+        "crs_grade": coded_grade(episode, "crs"),
+        "icans_grade": coded_grade(episode, "icans"),
+        "icaht_early": early_icaht(episode),
+        "icaht_late": late_icaht(episode),
+        "t_icaht_early": early_t_icaht(episode),
+        "t_icaht_late": late_t_icaht(episode),
+        "car_hematotox": hematotox,
+        "car_hematotox_high": hematotox_risk(hematotox, policy.hematotox),
+        "easix": easix(episode.baseline),
+        "s_easix": s_easix(episode.baseline),
+        "m_easix": m_easix(episode.baseline),
+    }
+
+
+def grades_of(episode: Episode, policy: Policy = _DEFAULT) -> dict[str, float | int | None]:
+    """The values alone, for columns; None where a grade cannot be told."""
+    return {name: score.value for name, score in scores_of(episode, policy).items()}
