@@ -154,7 +154,8 @@ def report(*codes: str, on: str = "", status: str = "final", **more: Any) -> Res
     """A diagnostic report, LOINC unless said otherwise; `concluded="sct|.."` is its conclusion."""
     concluded = more.pop("concluded", None)
     made: Resource = {
-        "resourceType": "DiagnosticReport", "status": status, "code": concept(*codes, system="loinc"),
+        "resourceType": "DiagnosticReport", "status": status,
+        "code": concept(*codes, system="loinc"),
     }  # fmt: skip
     if concluded:
         made["conclusionCode"] = [concept(concluded)]

@@ -16,9 +16,11 @@ from adapter.store import Stored
 
 _decoder = msgspec.json.Decoder(shapes.Observation)
 _DONE = frozenset({"final", "amended", "corrected", "preliminary"})
-_NUMBER = re.compile(r"(?P<sign>[<>]=?)?\s*(?P<number>-?\d+(?:[.,]\d+)?)\s*(?P<unit>[^\d\s<>].*)?")
+_NUMBER = re.compile(
+    r"(?P<sign>[<>]=?)?\s*(?P<number>-?\d+(?:[.,]\d+)?)(?:(?:\s+|(?=[^\d\s.,<>-]))(?P<unit>\S.*))?"
+)
 _BOUND = {"<": "less_than", "<=": "less_than", ">": "more_than", ">=": "more_than"}
-_THOUSANDS = re.compile(r"\d+,\d{3}")  # 1,200 is twelve hundred to some and 1.2 to others
+_THOUSANDS = re.compile(r"[1-9]\d*,\d{3}")  # 1,200 is twelve hundred to some and 1.2 to others
 
 # Answers that deny a coded finding: SNOMED CT absent, known absent, no; LOINC no; HL7 v2-0136 no
 _DENIED = frozenset({"2667000", "410516002", "373067005", "LA32-8", "N"})

@@ -1,5 +1,7 @@
 """Conditions: certainty, dates, categories and what is kept but never counts."""
 
+from typing import Any
+
 import pytest
 
 from adapter.dates import on
@@ -125,7 +127,7 @@ def test_an_onset_age_is_refused_with_a_note() -> None:
     "over",
     [{"abatementDateTime": "2021-05-20"}, {"abatementBoolean": True}, {"abatementString": "May"}],
 )
-def test_what_is_over_is_marked(over: dict[str, object]) -> None:
+def test_what_is_over_is_marked(over: dict[str, Any]) -> None:
     """An infection that was treated and resolved is rarely the cause of a later death."""
     assert "resolved" in only(condition("cm|A41.9", on="2021-05-03", **over)).traits
 
