@@ -134,7 +134,7 @@ def _blank(shape: StudyShape, number: int, dice: random.Random) -> Story:
         dialect=dialect,
         sex=dice.choice(["female", "male"]),
         birth=date(2021, 6, 15) - timedelta(days=int(365.25 * min(85, max(19, years)))),
-        day0=date(2021, 1, 1) + timedelta(days=dice.randrange(1700)),
+        day0=date(2021, 1, 1) + timedelta(days=dice.randrange(1400)),
         disease="DLBCL",
     )
 
@@ -214,7 +214,10 @@ def _die(story: Story, dice: random.Random, fate: tuple[str, ...]) -> None:
     day = _day_of_death(cause, subcause, dice)
     story.last_day = story.courses[0].outcome_day = day
     story.death = Death(day, cause, subcause, recorded=recorded)
-    story.death.at_home = cause == "unknown"
+    # Where the record has no date of death, no hospital saw it either.
+    story.death.at_home = cause == "unknown" or recorded == "boolean"
+    if story.death.at_home and recorded == "boolean+discharge":
+        story.death.recorded = "datetime"
 
 
 def _day_of_death(cause: str, subcause: str, dice: random.Random) -> int:

@@ -62,6 +62,8 @@ suicide: suicide 0
 """
 TERMINAL = {"cardiac_arrest", "respiratory_failure", "shock", "kidney_failure", "septic_shock"}
 
+VAGUE = {"index_disease", "respiratory_failure", "cardiac_arrest"}  # on a certificate
+
 
 @cache
 def scenarios() -> dict[str, list[list[Sign]]]:
@@ -89,8 +91,7 @@ def tell(story: Story, missing: str) -> None:
     _contribute(story, death, dice)
     specific = _signs(story, death, scenario, LOST_SIGNS[missing], dice)
     _certificate(death, scenario, CERTIFICATES[missing], dice)
-    hidden = TERMINAL | {"index_disease"}
-    named = death.certificate in ("coded", "condition") and death.certified not in hidden
+    named = death.certificate in ("coded", "condition") and death.certified not in VAGUE
     death.shown = specific or named or death.cause in ("unknown", "index_disease")
     if death.certificate == "text":
         story.traps.append("certificate text only")
@@ -103,7 +104,10 @@ def _signs(
 ) -> bool:
     """Write the signs that were recorded; True when one of them names the cause."""
     earliest = story.courses[-1].day + 1 if story.courses else -400
-    specific = death.cause == "iec_hs"  # the laboratory always tells
+    # Grades and laboratory values of the last days tell anyway, where the dialect has a code.
+    specific = death.cause in ("iec_hs", "neurotoxicity") or (
+        death.cause == "crs" and story.dialect != "german"
+    )
     for kind, what, before in scenario:
         if dice.random() >= lost:
             late = {"how": "late", "end": death.day + 20} if dice.random() < 0.03 else {}
@@ -138,7 +142,7 @@ def _contribute(story: Story, death: Death, dice: random.Random) -> None:
 def _certificate(death: Death, scenario: list[Sign], chance: float, dice: random.Random) -> None:
     """What the certificate says, if the hospital ever got one."""
     words = [what for kind, what, _ in scenario if kind == "diagnosis"]
-    if dice.random() >= chance:
+    if dice.random() >= chance or death.recorded == "boolean":
         return
     death.certificate = dice.choices(["coded", "condition", "text"], [5, 3, 1])[0]
     if death.cause == "unknown":

@@ -20,6 +20,8 @@ def status(record: Record, event: Event) -> Iterator[Made]:
             code = record.dialect.diagnosis(disease, record.story.date_of(event.day), "")
             flag = term("condition-clinical", "relapse")
             yield record.made("Condition", event.day, code=code, clinicalStatus=flag)
+        case "other-focus" if record.dialect.name == "german":
+            return  # the Verlauf is always about the tumour
         case "diagnosis" if record.dialect.name != "german":
             word = f"{disease}_relapse"
             word = word if word in codes.words() else "recurrent_malignancy"

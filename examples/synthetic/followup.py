@@ -4,6 +4,8 @@ import random
 
 from .story import Course, Event, Story
 
+LONG_STAY = 17  # who dies within so many days of infusion never left the hospital
+
 
 def tell(story: Story) -> None:
     """Diagnosis, admissions, visits, response assessments and relapse of a recipient."""
@@ -30,8 +32,14 @@ def _first_diagnosis(story: Story, dice: random.Random) -> Event:
 
 def _stay(story: Story, course: Course) -> None:
     """The infusion admission, from lymphodepletion to two weeks (or death, or last contact)."""
-    end = min(course.day + 14 + 3 * (course.icans > 2), story.last_day)
-    story.add("visit", course.day - 6, "inpatient", end=end)
+    death, day = story.death, course.day
+    if death and death.at_home:
+        story.add("visit", day - 6, "inpatient", end=min(day + 14, story.last_day - 1))
+    elif death and death.day - day <= LONG_STAY:
+        story.add("visit", day - 6, "inpatient", end=death.day, how="died")
+    else:
+        end = min(day + 12 + 3 * (story.number % 2), story.last_day)
+        story.add("visit", day - 6, "inpatient", end=end)
 
 
 def _baseline(story: Story, course: Course, dice: random.Random) -> None:
@@ -89,12 +97,18 @@ def _last_stay(story: Story) -> None:
     if not death or death.at_home:
         return
     infused = story.courses[-1].day
+    if death.day - infused <= LONG_STAY:
+        return  # still in the infusion admission
     if death.cause == "index_disease" and death.day - infused > 60 and story.number % 4 == 0:
         story.add("visit", death.day - 25, "inpatient", end=death.day - 20, how="hospice")
         return
-    if death.day - infused <= 17:
-        return  # still in the infusion admission
-    story.add("visit", max(infused + 18, death.day - 10), "inpatient", end=death.day, how="died")
+    story.add(
+        "visit",
+        max(infused + LONG_STAY + 1, death.day - 10),
+        "inpatient",
+        end=death.day,
+        how="died",
+    )
 
 
 def _plans(story: Story, dice: random.Random) -> None:

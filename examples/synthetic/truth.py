@@ -88,7 +88,7 @@ def _outcome(course: Course, death: Death | None) -> tuple[str, bool, str]:
 
 def _precision(course: Course, death: Death | None) -> str:
     if course.outcome == "nrm" and death and death.recorded == "month":
-        return "month"
+        return "month" if death.at_home and not death.certificate else "day"
     return course.exact
 
 
