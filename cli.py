@@ -93,8 +93,8 @@ def _codes(settings: Settings) -> "Codes":
 
 
 def _study(settings: Settings, as_of: int | None = None, validate: bool = False) -> "Study":
+    from adapter.progress import Progress
     from adapter.study import run_study
-    from adapter.terminal import Progress
 
     progress = Progress()
     with _open(settings) as store:
@@ -139,7 +139,8 @@ def load(settings: Settings, paths: tuple[Path, ...], json_: bool) -> None:
     Example: cart-nrm load export/ extra.ndjson.gz --store cart.db
     """
     from adapter.load import load as load_files
-    from adapter.terminal import Progress, loaded_in_words
+    from adapter.progress import Progress
+    from adapter.words import loaded_in_words
 
     progress = Progress()
     with _open(settings, create=True) as store:
@@ -179,10 +180,29 @@ def explain(settings: Settings, patient: str, as_of: int | None) -> None:
 
     Example: cart-nrm explain 4711 --store cart.db
     """
-    from adapter.explain import explain_patient
+    from adapter.explain import explain as page_of
+    from adapter.study import run_study
 
     with _open(settings) as store:
-        click.echo(explain_patient(store, settings, _codes(settings), patient, as_of))
+        if patient not in store.ids("Patient"):
+            patient = _behind_pseudonym(settings, store, patient)
+        study = run_study(store, settings, _codes(settings), as_of=as_of, only=[patient])
+    if not study.judged:
+        reason = next(iter(study.attrition.not_recipients), "not_in_the_store")
+        raise UsageError(f"{patient} is not a CAR T recipient: {reason.replace('_', ' ')}.")
+    click.echo("\n\n".join(page_of(one, study.plan) for one in study.judged))
+
+
+def _behind_pseudonym(settings: Settings, store: "Store", name: str) -> str:
+    """The report calls a patient P-7F3A2C; whoever holds the store may ask who that is."""
+    names = _pseudonyms(settings)
+    for patient in store.ids("Patient"):
+        if name.upper().startswith("P-") and names.of(patient).startswith(name.upper()):
+            return patient
+    raise UsageError(
+        f"{name} is neither a patient of this store nor a pseudonym from its reports.",
+        "Give the server's logical id, or the P-… name as printed.",
+    )
 
 
 @main.command()

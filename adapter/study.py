@@ -122,17 +122,18 @@ def run_study(
     codes: Codes,
     *,
     as_of: int | None = None,
+    only: Iterable[str] = (),
     validate: bool = False,
     tell: Callable[[str, int], None] | None = None,
 ) -> Study:
-    """Every patient in the store (as it stood at run `as_of`) to one Study.
+    """Every patient in the store (as it stood at run `as_of`; or `only` these) to one Study.
 
     `validate` checks with fhir.resources every resource a row rests on; failures become notes.
     """
     plan = Plan(settings.policy, settings.rules, frozenset(store.counts()))
     decisions = in_force(store.decisions())
     tally = _Tally()
-    for record in store.records(as_of):
+    for record in store.records(as_of, only):
         read = facts_of(record, codes, settings.timezone or None)
         timeline = timeline_of(read)
         judged = judge_patient(timeline, plan, decisions)

@@ -1,46 +1,13 @@
-"""What a person sees while a command works, and the study in one screen of text."""
+"""The study in one screen of text."""
 
-import sys
-import time
-from collections.abc import Callable
-from typing import Any, TextIO
+from typing import Any
 
 from adapter.cases import Result
 from adapter.incidence import Options, incidence_of_table
-from adapter.load import LoadReport
 from adapter.model import Judged, OutcomeKind
 from adapter.study import Study, follow_up_of
 
-_EVERY_SECONDS = 60.0
 _HORIZONS = (30.0, 100.0, 365.0)
-
-
-class Progress:
-    """A moving line on a terminal; elsewhere (cron, systemd, CI) one plain line a minute."""
-
-    def __init__(
-        self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.stream = stream or sys.stderr
-        self.clock = clock
-        self.live = self.stream.isatty()
-        self.told = clock()
-
-    def __call__(self, what: str, count: int) -> None:
-        """Say how far it is, not more often than a reader can follow."""
-        now = self.clock()
-        if now - self.told < (0.1 if self.live else _EVERY_SECONDS):
-            return
-        self.told = now
-        line = f"{what}: {count:,}"
-        self.stream.write(f"\r\x1b[2K{line}" if self.live else f"{line}\n")
-        self.stream.flush()
-
-    def done(self) -> None:
-        """Clear the moving line."""
-        if self.live:
-            self.stream.write("\r\x1b[2K")
-            self.stream.flush()
 
 
 def study_in_words(study: Study, width: int = 78) -> str:
@@ -128,16 +95,6 @@ def cause_of(one: Judged) -> str:
 
 def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f}" if whole else ""
-
-
-def loaded_in_words(report: LoadReport, reasons: dict[str, int]) -> str:
-    """What became of every entry that was read, in an account that adds up."""
-    rows = [f"read {report.read:,} entries from {report.files:,} files"]
-    rows.append(f"  {report.stored:>9,}  stored")
-    rows.append(f"  {report.unchanged:>9,}  already known")
-    rows += [f"  {n:>9,}  not used: {kind}" for kind, n in report.not_used.items()]
-    rows += [f"  {n:>9,}  rejected: {reason}" for reason, n in reasons.items()]
-    return "\n".join(rows)
 
 
 def cases_in_words(results: list[Result]) -> str:

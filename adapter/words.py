@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from adapter.load import LoadReport
+
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Columns under a head; the first is flush left, the others flush right."""
@@ -93,3 +95,13 @@ def published_in_words(rows: list[dict[str, Any]]) -> str:
 def _triple(values: Sequence[str]) -> str:
     estimate, *limits = [value for value in values if value]
     return f"{estimate} ({'-'.join(limits)})" if limits else estimate
+
+
+def loaded_in_words(report: LoadReport, reasons: dict[str, int]) -> str:
+    """What became of every entry that was read, in an account that adds up."""
+    rows = [f"read {report.read:,} entries from {report.files:,} files"]
+    rows.append(f"  {report.stored:>9,}  stored")
+    rows.append(f"  {report.unchanged:>9,}  already known")
+    rows += [f"  {n:>9,}  not used: {kind}" for kind, n in report.not_used.items()]
+    rows += [f"  {n:>9,}  rejected: {reason}" for reason, n in reasons.items()]
+    return "\n".join(rows)

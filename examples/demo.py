@@ -9,12 +9,13 @@ from adapter.codes import load_codes
 from adapter.config import Connection, Settings
 from adapter.errors import UsageError
 from adapter.export import export_cohort
+from adapter.progress import Progress
 from adapter.pseudonyms import Release, pseudonyms_beside
 from adapter.report import write_report
 from adapter.store import Store
 from adapter.study import Study, run_study
 from adapter.sync import sync
-from adapter.terminal import Progress, study_in_words
+from adapter.terminal import study_in_words
 from examples.endpoint import serving
 from examples.synthetic import StudyShape, generate
 

@@ -44,6 +44,7 @@ class PatientFacts(msgspec.Struct):
     sex: str
     born: Interval | None
     unmapped: list[tuple[str, str, str]]
+    synthetic: bool = False  # the source labels this patient as invented
 
 
 def facts_of(record: PatientRecord, codes: Codes, zone: str | None = None) -> PatientFacts:
@@ -63,4 +64,5 @@ def facts_of(record: PatientRecord, codes: Codes, zone: str | None = None) -> Pa
         reading.sex,
         reading.born,
         sorted(reading.unmapped),
+        reading.synthetic,
     )

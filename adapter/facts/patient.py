@@ -20,6 +20,9 @@ def read(stored: Stored, into: Reading) -> None:
     source = f"Patient/{stored.id}"
     into.sex = patient.gender or ""
     into.born = into.date(patient.birthDate, source, "date of birth")
+    into.synthetic = patient.meta is not None and any(
+        tag.code == "synthetic" for tag in patient.meta.tag
+    )
     _death(patient, source, into)
     if any(link.type == "replaced-by" for link in patient.link):
         into.note(

@@ -68,6 +68,7 @@ class Reading:
     def __init__(self, codes: Codes, zone: str | None) -> None:
         self.codes = codes
         self.zone = zone
+        self.synthetic = False
         self.facts: list[Fact] = []
         self.unmapped: set[tuple[str, str, str]] = set()
         self.stays: dict[str, Stay] = {}

@@ -195,6 +195,12 @@ class Link(Shape):
     type: str | None = None
 
 
+class Meta(Shape):
+    """Labels of a resource; synthetic data say so here."""
+
+    tag: list[Coding] = []
+
+
 class Patient(Shape):
     """FHIR R4 Patient, without the fields that name a person."""
 
@@ -203,6 +209,7 @@ class Patient(Shape):
     deceasedBoolean: bool | None = None
     deceasedDateTime: str | None = None
     link: list[Link] = []
+    meta: Meta | None = None
 
 
 Odd = Callable[[str], None]
