@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from adapter.config import Policy
 from adapter.dates import Interval, days_between, hull, overlap, years_between
 from adapter.deaths import resolve_death
-from adapter.model import Death, Episode, Fact, Note, Timeline
+from adapter.model import NO_EVIDENCE, Death, Episode, Fact, Note, Timeline
 from adapter.timelines import evidence
 
 _SAME_INFUSION = 1  # days: one infusion filed by ward and pharmacy on two sides of midnight
@@ -40,16 +40,15 @@ def episodes_of(timeline: Timeline, policy: Policy) -> list[Episode]:
 
 def why_not(timeline: Timeline) -> str:
     """Why somebody with traces of cell therapy is no recipient; "" when an infusion is proved."""
-    if any(_infused(fact) for fact in timeline.facts):
+    if _infusions(timeline):
         return ""
     concepts = {fact.concept for fact in timeline.facts}
     reasons = {
         "review_code": any("review_only" in f.traits or f.concept == "cart_infusion_review"
                            for f in timeline.of("cart_infusion", "cart_product",
                                                 "cart_infusion_review")),
+        "look_alike": any(_is_lookalike(fact) for fact in timeline.facts),
         "ordered_never_given": any(_names_infusion(fact) for fact in timeline.facts),
-        "look_alike": any(c.endswith("_EXCLUDE") and c.startswith(("cart_", "hct_"))
-                          for c in concepts),
         "collected_only": bool(concepts & _COLLECTED),
         "history_only": "cart_history" in concepts,
     }  # fmt: skip
@@ -68,8 +67,28 @@ def _names_infusion(fact: Fact) -> bool:
     )
 
 
-def _infused(fact: Fact) -> bool:
-    return _names_infusion(fact) and fact.counts and "history" not in fact.traits
+def _is_lookalike(fact: Fact) -> bool:
+    return fact.concept.endswith("_EXCLUDE") and fact.concept.startswith(("cart_", "hct_"))
+
+
+def _infusions(timeline: Timeline) -> list[Fact]:
+    """Evidence of infusions. A generic code beside a look-alike on that day means the look-alike.
+
+    Until 2021 XW033C3 was the only procedure code at hand, and was used for lifileucel too.
+    """
+    others = [f.when for f in timeline.facts if f.when and _is_lookalike(f)
+              and f.traits.isdisjoint(NO_EVIDENCE)]  # fmt: skip
+    return [
+        fact
+        for fact in timeline.of("cart_infusion", "cart_product")
+        if _names_infusion(fact) and fact.counts and "history" not in fact.traits
+        and (product_of(fact) or not any(_same_time(fact, when) for when in others))
+    ]  # fmt: skip
+
+
+def _same_time(fact: Fact, when: Interval) -> bool:
+    apart = days_between(when, fact.when) if fact.when else None
+    return apart is not None and apart.low <= _SAME_INFUSION and apart.high >= -_SAME_INFUSION
 
 
 def product_of(fact: Fact) -> str:
@@ -93,7 +112,7 @@ def _trust(fact: Fact) -> int:
 
 def _courses(timeline: Timeline, policy: Policy) -> list[list[Fact]]:
     """Infusion evidence, the trusted first, gathered into courses in order of their day 0."""
-    found = [fact for fact in timeline.facts if _infused(fact)]
+    found = _infusions(timeline)
     found.sort(key=lambda fact: (_certainty(fact), fact.when.first if fact.when else 0))
     courses: list[list[Fact]] = []
     for fact in found:
