@@ -8,7 +8,7 @@ tell). Day numbers are proleptic Gregorian ordinals (``datetime.date.toordinal``
 import re
 from calendar import monthrange
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -189,3 +189,19 @@ def hull(intervals: Iterable[Interval]) -> Interval:
     every = list(intervals)
     first, last = min(i.first for i in every), max(i.last for i in every)
     return Interval(first, last, " / ".join(dict.fromkeys(i.text for i in every)))
+
+
+def seconds_of(instant: str) -> float | None:
+    """A FHIR instant as seconds since 1970; None when it cannot be read. Instants are compared
+    as numbers, never as text: "…:00Z" and "…:00.000+00:00" are the same moment.
+    """
+    try:
+        return datetime.fromisoformat(instant).timestamp() if instant else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def instant_of(seconds: float) -> str:
+    """Seconds since 1970 as a FHIR instant in UTC, with milliseconds."""
+    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

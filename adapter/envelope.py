@@ -35,6 +35,7 @@ class Envelope(msgspec.Struct, frozen=True):
     patient: str
     last_updated: str
     body: bytes
+    version: str = ""
 
 
 class Reject(msgspec.Struct, frozen=True):
@@ -51,6 +52,7 @@ class _Reference(msgspec.Struct):
 
 class _Meta(msgspec.Struct):
     lastUpdated: Any = None
+    versionId: Any = None
 
 
 class _Head(msgspec.Struct):
@@ -80,8 +82,14 @@ def open_envelope(raw: bytes, where: str = "") -> Envelope | Reject:
         return Reject(where, "no usable id" if head.id else "no id", raw)
     updated = head.meta.lastUpdated if head.meta else None
     patient = head.id if head.resourceType == "Patient" else _patient_of(head)
+    version = head.meta.versionId if head.meta else None
     return Envelope(
-        head.resourceType, head.id, patient, updated if isinstance(updated, str) else "", raw
+        head.resourceType,
+        head.id,
+        patient,
+        updated if isinstance(updated, str) else "",
+        raw,
+        version if isinstance(version, str) else "",
     )
 
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 import zstandard
 
+from adapter.dates import seconds_of
 from adapter.envelope import Envelope, Reject
 from adapter.errors import StoreError
 from adapter.model import Decision
@@ -40,15 +41,16 @@ CREATE TABLE version (
     hash BLOB NOT NULL, gone TEXT, dictionary INTEGER, body BLOB);
 CREATE TABLE newest (
     type TEXT NOT NULL, fhir_id TEXT NOT NULL, patient TEXT NOT NULL, version INTEGER NOT NULL,
-    hash BLOB NOT NULL, gone INTEGER NOT NULL, PRIMARY KEY (type, fhir_id)) WITHOUT ROWID;
+    hash BLOB NOT NULL, gone INTEGER NOT NULL, updated REAL, version_id TEXT NOT NULL,
+    PRIMARY KEY (type, fhir_id)) WITHOUT ROWID;
 CREATE INDEX newest_by_patient ON newest (patient, type, fhir_id);
 CREATE INDEX version_by_resource ON version (type, fhir_id, run);
 CREATE TABLE reject (
     id INTEGER PRIMARY KEY, run INTEGER NOT NULL, place TEXT NOT NULL, reason TEXT NOT NULL,
     body BLOB NOT NULL);
 CREATE TABLE slice (
-    source TEXT NOT NULL, patient TEXT NOT NULL, type TEXT NOT NULL, watermark TEXT,
-    completed_run INTEGER, due TEXT, PRIMARY KEY (source, patient, type)) WITHOUT ROWID;
+    patient TEXT NOT NULL, type TEXT NOT NULL, watermark REAL, completed_run INTEGER,
+    compared REAL, due TEXT, PRIMARY KEY (patient, type)) WITHOUT ROWID;
 CREATE TABLE decision (
     id INTEGER PRIMARY KEY AUTOINCREMENT, imported TEXT NOT NULL, body TEXT NOT NULL);
 """
@@ -126,7 +128,8 @@ class Store:
     # -- runs ------------------------------------------------------------------------------
 
     def begin(self, kind: str, source: str) -> int:
-        """Open a run (`sync`, `load`) and return its number."""
+        """Open a run (`sync`, `load`) and return its number; one that was killed is closed."""
+        self.db.execute("UPDATE run SET state = 'interrupted' WHERE state = 'running'")
         cursor = self.db.execute(
             "INSERT INTO run (kind, source, started, state) VALUES (?, ?, ?, 'running')",
             (kind, source, now()),
@@ -169,15 +172,30 @@ class Store:
         for envelope in envelopes:
             digest = hashlib.blake2b(envelope.body, digest_size=16).digest()
             known = self.db.execute(
-                "SELECT hash, gone FROM newest WHERE type = ? AND fhir_id = ?",
+                "SELECT hash, gone, updated, version FROM newest WHERE type = ? AND fhir_id = ?",
                 (envelope.type, envelope.id),
             ).fetchone()
-            if known is not None and known[0] == digest and not known[1]:
+            if (
+                known is not None
+                and not known[1]
+                and (known[0] == digest or self._older_twin(run, envelope, known[2], known[3]))
+            ):
                 unchanged += 1
                 continue
             self._append(run, envelope, digest, gone=None)
             stored += 1
         return Kept(stored, unchanged)
+
+    def _older_twin(self, run: int, envelope: Envelope, updated: float, version: int) -> bool:
+        """Some servers send one resource twice in a night; the older version loses.
+
+        Across nights the server's word wins, even if it went back in time (a restored backup).
+        """
+        when = seconds_of(envelope.last_updated)
+        if when is None or updated is None or when >= updated:
+            return False
+        row = self.db.execute("SELECT run FROM version WHERE id = ?", (version,)).fetchone()
+        return bool(row[0] == run)
 
     def remove(self, run: int, type_: str, id_: str, reason: str) -> bool:
         """Record that a resource is gone (deleted, merged, access lost); False if not held."""
@@ -198,10 +216,13 @@ class Store:
             (run, kind, id_, patient, envelope.last_updated, digest, gone, dictionary, body),
         )
         self.db.execute(
-            "INSERT OR REPLACE INTO newest (type, fhir_id, patient, version, hash, gone)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (kind, id_, patient, cursor.lastrowid, digest, int(gone is not None)),
-        )
+            "INSERT OR REPLACE INTO newest (type, fhir_id, patient, version, hash, gone, updated,"
+            " version_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                kind, id_, patient, cursor.lastrowid, digest, int(gone is not None),
+                seconds_of(envelope.last_updated), envelope.version,
+            ),
+        )  # fmt: skip
 
     def reject(self, run: int, rejects: Iterable[Reject]) -> int:
         """Keep what could not be filed, with the reason."""
@@ -272,6 +293,19 @@ class Store:
             f"SELECT fhir_id FROM newest WHERE type = ? AND gone = 0{where}", values
         )
         return {row[0] for row in rows}
+
+    def slices_due(self) -> int:
+        """Parts of the plan that are not complete."""
+        return int(
+            self.db.execute("SELECT count(*) FROM slice WHERE due IS NOT NULL").fetchone()[0]
+        )
+
+    def last_complete(self) -> str | None:
+        """When the last sync ended that left nothing due."""
+        row = self.db.execute(
+            "SELECT max(ended) FROM run WHERE kind = 'sync' AND state = 'complete'"
+        ).fetchone()
+        return None if row[0] is None else str(row[0])
 
     # -- small state -----------------------------------------------------------------------
 

@@ -1,0 +1,164 @@
+"""Ask in parallel, take in one thread: file the rows, and remember what failed or looked odd."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal
+
+import msgspec
+
+from adapter.codes import Codes
+from adapter.dates import seconds_of
+from adapter.envelope import Envelope, split_reference
+from adapter.fhir.plan import is_recipient_row
+from adapter.fhir.search import Page, Query, Searcher
+from adapter.fhir.workers import Pool
+from adapter.ledger import Held, Ledger, Slice
+from adapter.store import Store
+from adapter.sync.report import SyncReport
+
+Tell = Callable[[str, int, int], None]
+Purpose = Literal["find", "pull", "fetch", "count", "compare", "missing"]
+
+
+class Task(msgspec.Struct, frozen=True):
+    """A question or a few that belong together, and the slices they stand for."""
+
+    purpose: Purpose
+    type: str
+    queries: tuple[Query, ...]
+    slices: tuple[Slice, ...] = ()
+    patients: tuple[str, ...] | None = None  # None: whoever comes
+
+
+class Intake:
+    """Runs tasks; holds what the phases of a night tell each other."""
+
+    def __init__(
+        self, store: Store, searcher: Searcher, codes: Codes, report: SyncReport, parallel: int
+    ) -> None:
+        self.store, self.codes, self.report = store, codes, report
+        self.ledger = Ledger(store)
+        self.tell: Tell = lambda what, done, of: None
+        self.failed: dict[Slice, str] = {}
+        self.moved: set[Slice] = set()  # rows moved while these were walked
+        self.wanted: dict[tuple[Purpose, str], set[str]] = {}
+        self.totals: dict[Task, int | None] = {}
+        self.listed: dict[Task, set[str]] = {}
+        self.returned: dict[str, dict[str, str]] = {}  # type: id: patient, found after all
+        self.found: set[str] = set()
+        self.survivors: set[str] = set()  # patients into whom others were merged
+        self._searcher, self._parallel = searcher, parallel
+
+    def run(self, tasks: list[Task]) -> None:
+        """Ask all tasks; a failed one marks its slices and the others go on."""
+        done = 0
+        pool: Pool[Task, Page] = Pool(self._ask, self._parallel)
+        for answer in pool.run(tasks):
+            task = answer.task
+            if answer.item is not None:
+                self._take(task, answer.item)
+            if answer.problem is not None:
+                self.fail(task.slices, str(answer.problem))
+            if answer.ended:
+                done += 1
+                self.tell(f"{task.purpose} {task.type}", done, len(tasks))
+
+    def fail(self, slices: Iterable[Slice], reason: str) -> None:
+        """These slices are not complete tonight; the first reason is kept."""
+        for one in slices:
+            self.failed.setdefault(one, reason)
+
+    def _ask(self, task: Task) -> Iterator[Page]:
+        for query in task.queries:
+            if task.purpose == "count":
+                yield Page(query, total=self._searcher.count(query))
+            else:
+                yield from self._searcher.walk(query)
+
+    def _take(self, task: Task, page: Page) -> None:
+        if page.moved:
+            self.moved.update(task.slices)
+        for code in page.messages:
+            self.report.note(f"{task.type}: the server says {code}")
+        if task.purpose == "count":
+            known = self.totals.get(task, 0)
+            self.totals[task] = None if None in (known, page.total) else known + page.total  # type: ignore[operator]
+        elif page.query.light:
+            self._list(task, page)
+        else:
+            self.report.received += len(page.rows)
+            self._file(task, page)
+
+    def _list(self, task: Task, page: Page) -> None:
+        """Ids and meta: want the rows that differ from what we hold."""
+        self.report.listed += len(page.rows)
+        held = self.ledger.known(task.type, [row.id for row in page.rows])
+        differing = {row.id for row in page.rows if _differs(row, held.get(row.id))}
+        purpose: Purpose = "find" if task.purpose == "find" else "fetch"
+        self.wanted.setdefault((purpose, task.type), set()).update(differing)
+        self.listed.setdefault(task, set()).update(row.id for row in page.rows)
+
+    def _file(self, task: Task, page: Page) -> None:
+        if task.purpose == "find":
+            self.found |= {
+                row.patient
+                for row in page.rows
+                if row.patient and is_recipient_row(task.type, row.body, self.codes)
+            }
+            return
+        if task.purpose == "missing":
+            found = self.returned.setdefault(task.type, {})
+            found.update((row.id, row.patient) for row in page.rows)
+        rows = page.rows
+        if task.patients is not None:  # servers ignore parameters: keep whom we asked for
+            asked = set(task.patients)
+            rows = [row for row in rows if row.patient in asked]
+            if page.rows and not rows:
+                self.fail(task.slices, "the server sends other patients than those asked for")
+        self._keep(rows, page)
+
+    def _keep(self, rows: list[Envelope], page: Page) -> None:
+        run = self.report.run
+        linked = [row for row in rows if row.type == "Patient" and b'"link"' in row.body]
+        with self.store.transaction():
+            for row in linked:
+                if self.store.add(run, [row]).stored:
+                    self.report.stored += 1
+                    self.survivors |= _survivors(row)
+            kept = self.store.add(run, (row for row in rows if row not in linked))
+            self.report.rejected += self.store.reject(run, page.rejects)
+        self.report.stored += kept.stored
+        self.report.unchanged += kept.unchanged
+
+
+def _differs(row: Envelope, held: Held | None) -> bool:
+    """Is the server's version another than ours? Without any mark of a version we must look."""
+    if held is None:
+        return True
+    if row.version and held.version_id:
+        return row.version != held.version_id or seconds_of(row.last_updated) != held.updated
+    return not row.last_updated or seconds_of(row.last_updated) != held.updated
+
+
+class _Link(msgspec.Struct):
+    type: Any = None
+    other: dict[str, Any] = {}
+
+
+class _Linked(msgspec.Struct):
+    link: list[_Link] = []
+
+
+def _survivors(patient: Envelope) -> set[str]:
+    """Whose history grows by this merge: this patient's, or that of who replaces it."""
+    try:
+        links = msgspec.json.decode(patient.body, type=_Linked).link
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return set()
+    found = set[str]()
+    for link in links:
+        if link.type == "replaces":
+            found.add(patient.id)
+        elif link.type == "replaced-by":
+            kind, other = split_reference(str(link.other.get("reference", "")))
+            found |= {other} if kind == "Patient" else set()
+    return found
