@@ -174,6 +174,7 @@ def record(*resources: Resource, name: str = "p1") -> PatientRecord:
             if kind == "Patient"
             else str(resource.get("id", f"{kind[0].lower()}{count[kind]}"))
         )
-        whole = {"id": id_, "subject": {"reference": f"Patient/{name}"}, **resource}
+        about = {} if kind == "Patient" else {"subject": {"reference": f"Patient/{name}"}}
+        whole = {"id": id_, **about, **resource}
         stored.append(Stored(kind, id_, json.dumps(whole).encode()))
     return PatientRecord(name, sorted(stored))

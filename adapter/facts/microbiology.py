@@ -3,6 +3,8 @@
 Somebody thought of an infection whenever a culture was taken; only what grew is evidence.
 """
 
+import re
+
 from adapter.codes import Meaning
 from adapter.facts import shapes
 from adapter.facts.reading import Match, Reading, Setting
@@ -19,6 +21,8 @@ _INTERPRETED = {
 # SNOMED CT blood specimen, venous and arterial and peripheral blood specimen; HL7 v2-0487 blood
 _BLOOD_CODES = frozenset({"119297000", "122555007", "122552005", "122551003", "BLD", "BLDV"})
 _BLOOD_WORDS = frozenset({"blood", "blood specimen", "venous blood", "blut", "venenblut"})
+_UNIT = re.compile(r"\S{1,16}")  # a unit, and no sentence that stands in its place
+
 #: Status tests: an antibody is no infection, and a hepatitis B carrier is no new one.
 _STATUS_TESTS = frozenset({"CMV_IgG", "anti_HBc", "HBsAg"})
 
@@ -107,7 +111,8 @@ def _tested(
     quantity = valued.valueQuantity
     value = quantity.value if quantity is not None else None
     number = float(value) if isinstance(value, int | float) else None
-    unit = (quantity.unit or quantity.code or "") if quantity is not None else ""
+    unit = (quantity.code or quantity.unit or "") if quantity is not None else ""
+    unit = unit if _UNIT.fullmatch(unit) else ""
     meaning = Meaning(_RESULT, test.subconcept, group, f"{test.label} {answer}".strip())
     into.add(
         Match(meaning, match.code), setting, number, unit, frozenset({answer} if answer else ())

@@ -8,6 +8,7 @@ from adapter.facts.reading import Match, Reading, Setting
 from adapter.store import Stored
 
 _decoder = msgspec.json.Decoder(shapes.Patient)
+_SEXES = ("male", "female", "other", "unknown")
 _DECEASED = Match(Meaning("death", "deceased_flag", "died", "deceased"), "")
 _ALIVE = Match(Meaning("death", "alive", "alive", "not deceased"), "")
 
@@ -18,7 +19,7 @@ def read(stored: Stored, into: Reading) -> None:
     if patient is None:
         return
     source = f"Patient/{stored.id}"
-    into.sex = patient.gender or ""
+    into.sex = patient.gender if patient.gender in _SEXES else ""
     into.born = into.date(patient.birthDate, source, "date of birth")
     into.synthetic = patient.meta is not None and any(
         tag.code == "synthetic" for tag in patient.meta.tag
