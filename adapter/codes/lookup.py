@@ -65,7 +65,7 @@ class Codes:
         self.rows = tuple(sorted(rows, key=lambda row: (row.key, row.subconcept)))
         self.left_out = left_out or {}
         self.digest = _digest(self.rows, children or {}, who_is_gm)
-        self._who_is_gm = who_is_gm
+        self.who_is_gm = who_is_gm
         self._whole: dict[tuple[str, str], list[tuple[Fit, Row]]] = {}
         self._starts: dict[tuple[str, str], list[tuple[Fit, Row]]] = {}
         self._memo: dict[tuple[str, str, str], tuple[Meaning, ...]] = {}
@@ -125,7 +125,7 @@ class Codes:
 
     def trace(self, system: str, code: str, version: str = "") -> list[Trace]:
         """Every loaded row this coding fits, won or lost; several codes in one are all judged."""
-        uri = system_of(system, version, self._who_is_gm)
+        uri = system_of(system, version, self.who_is_gm)
         return [trace for one in codes_in(uri, code) for trace in _judge(self._fitting(uri, one))]
 
     def _fitting(self, uri: str, code: str) -> list[tuple[Fit, Row]]:

@@ -21,6 +21,7 @@ OPS = "http://fhir.de/CodeSystem/bfarm/ops"
 NDC = "http://hl7.org/fhir/sid/ndc"
 SNOMED = "http://snomed.info/sct"
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
+LOINC = "http://loinc.org"
 
 
 class System(msgspec.Struct, frozen=True):

@@ -69,20 +69,23 @@ class Concept(msgspec.Struct, frozen=True):
 
 
 @cache
-def catalog() -> dict[str, Concept]:
+def catalog(folder: Path = MAPPINGS) -> dict[str, Concept]:
     """Every concept with its definition, version and reviewer."""
-    text = (MAPPINGS / "catalog.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text), dict[str, Concept])
+    text = (folder / "catalog.toml").read_text(encoding="utf-8")
+    try:
+        return msgspec.convert(tomllib.loads(text), dict[str, Concept])
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as problem:
+        raise MappingError(f"catalog.toml: {problem}.") from None
 
 
 @cache
-def wordings() -> dict[tuple[str, str, str], Wording]:
+def wordings(folder: Path = MAPPINGS) -> dict[tuple[str, str, str], Wording]:
     """Wording by concept, subconcept and code; the empty code holds for all other codes."""
     return {
         (line["concept"], line["subconcept"], line["code"]): Wording(
             line["group"], line["kind"], line["label"]
         )
-        for _, line in read_csv(MAPPINGS / "subconcepts.csv")
+        for _, line in read_csv(folder / "subconcepts.csv")
     }
 
 
@@ -109,20 +112,32 @@ def read_csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 def shipped_rows(folder: Path = MAPPINGS) -> list[Row]:
     """Every row of every <concept>.csv that the catalog names."""
+    paths = (folder / f"{concept}.csv" for concept in sorted(catalog(folder)))
     return [
-        msgspec.convert(
-            cells
-            | {
-                "concept": path.stem,
-                "system": system_of(cells["system"]),
-                "origin": f"{path.name}:{number}",
-            },
-            Row,
-        )
-        for path in (folder / f"{concept}.csv" for concept in sorted(catalog()))
+        _row(path.stem, f"{path.name}:{number}", cells)
+        for path in paths
         if path.exists()
         for number, cells in read_csv(path)
     ]
+
+
+def _row(concept: str, origin: str, cells: dict[str, str]) -> Row:
+    try:
+        return Row(
+            concept=concept,
+            subconcept=cells["subconcept"],
+            system=system_of(cells["system"]),
+            code=cells["code"],
+            match=cells["match"],
+            origin=origin,
+            display=cells["display"],
+            source=cells["source"],
+            confidence=cells["confidence"],
+            licence=cells["licence"],
+            note=cells["note"],
+        )
+    except KeyError as missing:
+        raise MappingError(f"{origin}: the column {missing} is missing.") from None
 
 
 class Change(msgspec.Struct, frozen=True):

@@ -1,0 +1,66 @@
+"""Why a code means what it means: every row it fits, and those it missed."""
+
+import msgspec
+
+from adapter.codes.lookup import Codes, Meaning, Trace
+from adapter.codes.systems import codes_in, from_short, row_code, short_name, system_of
+from adapter.codes.tables import Row
+from adapter.errors import UsageError
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """What one coding means here; `missed` are rows left out or of another system, and why."""
+
+    system: str
+    codes: tuple[str, ...]
+    meanings: tuple[Meaning, ...]
+    traces: tuple[Trace, ...]
+    missed: tuple[tuple[Row, str], ...]
+
+    def lines(self) -> list[str]:
+        """The explanation for a person at a terminal."""
+        head = f"{short_name(self.system)} {' '.join(self.codes) or '(no code)'}"
+        said = [
+            f"{head} is {m.label} ({m.concept}, {m.subconcept}, {m.group})" for m in self.meanings
+        ] or [f"{head} means nothing here."]
+        fits = [f"  {'won ' if t.won else 'lost'} {_row(t.row)}: {t.why}" for t in self.traces]
+        return said + fits + [f"  out  {_row(row)}: {why}" for row, why in self.missed]
+
+
+def _row(row: Row) -> str:
+    where = f"{row.concept} {row.subconcept} {short_name(row.system)} {row.code}"
+    return f"{where} {row.match} [{row.confidence}; {row.origin}; {row.source}]"
+
+
+def explain(codes: Codes, text: str, version: str = "") -> Explanation:
+    """The explanation of `SYSTEM|CODE`; SYSTEM is a URI, an OID or a short name (ICD-10-CM)."""
+    name, bar, code = text.rpartition("|")
+    if not bar or not code.strip():
+        raise UsageError(f"{text!r} is not SYSTEM|CODE.", 'Example: "ICD-10-CM|C83.3".')
+    system = system_of(from_short(name), version, codes.who_is_gm)
+    found = codes_in(system, code)
+    return Explanation(
+        system,
+        found,
+        codes.lookup(system, code, version),
+        tuple(codes.trace(system, code, version)),
+        tuple(_missed(codes, system, found)),
+    )
+
+
+def _missed(codes: Codes, system: str, found: tuple[str, ...]) -> list[tuple[Row, str]]:
+    out = [
+        (row, why)
+        for row, why in codes.left_out.items()
+        if row.system == system and any(_fits(row, code) for code in found)
+    ]
+    return out + [
+        (row, f"a code of {short_name(row.system)}, and systems never share rows")
+        for row in codes.rows
+        if row.system != system and row_code(row.system, row.code) in found
+    ]
+
+
+def _fits(row: Row, code: str) -> bool:
+    own = row_code(row.system, row.code)
+    return code.startswith(own) if row.match == "prefix" else code == own

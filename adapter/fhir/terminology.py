@@ -1,0 +1,99 @@
+"""Ask a terminology server for the descendants of our SNOMED CT codes (`mappings expand`).
+
+A row with match `descendants` knows its children only when an expansion is loaded. The result is
+a CSV in the site's own folder: SNOMED CT content needs the site's licence and is not ours to ship.
+"""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from adapter.codes import Codes, short_name
+from adapter.codes.systems import SNOMED
+from adapter.errors import ServerError, SliceFailed
+from adapter.fhir.client import Client, Request
+from adapter.model import Note
+
+_PAGE = 1000
+_MOST = 100_000  # codes below one parent; infectious disease has some ten thousand
+
+#: Path below the server's base and parameters in, the decoded answer out.
+Ask = Callable[[str, tuple[tuple[str, str], ...]], Any]
+
+
+def asking(client: Client) -> Ask:
+    """How `expand` asks a real server."""
+
+    def ask(path: str, params: tuple[tuple[str, str], ...]) -> Any:
+        request = Request("terminology $expand", client.url(path, params))
+        return client.ask(request, lambda reply: msgspec.json.decode(reply.body))
+
+    return ask
+
+
+def expand(ask: Ask, codes: Codes, site: Path) -> list[Note]:
+    """Write `site`/expansions/snomed.csv; a parent that cannot be expanded is a note.
+
+    ServerError when no parent at all could be expanded: an older file is then left as it is.
+    """
+    parents = sorted({r.code for r in codes.rows if _has_children(r.system, r.match)})
+    notes = [_not_snomed(s) for s in sorted({r.system for r in codes.rows if _other(r)})]
+    below: dict[str, list[str]] = {}
+    for parent in parents:
+        try:
+            below[parent] = _descendants(ask, parent)
+        except SliceFailed as problem:
+            notes.append(
+                Note(f"SNOMED CT {parent} was not expanded: {problem.message}", kind="no_expansion")
+            )
+    if parents and not below:
+        raise ServerError("The terminology server expanded nothing.", notes[-1].what)
+    _write(below, site / "expansions" / "snomed.csv")
+    return notes
+
+
+def _has_children(system: str, match: str) -> bool:
+    return match == "descendants" and system == SNOMED
+
+
+def _other(row: Any) -> bool:
+    return bool(row.match == "descendants" and row.system != SNOMED)
+
+
+def _not_snomed(system: str) -> Note:
+    return Note(
+        f"{short_name(system)} has no hierarchy that $expand could follow.",
+        todo="Add the product codes your server sends to the site overlay.",
+        kind="no_expansion",
+    )
+
+
+def _descendants(ask: Ask, parent: str) -> list[str]:
+    """The parent's descendants by ECL `<<` (SNOMED CT in FHIR, implicit value sets)."""
+    found: list[str] = []
+    while len(found) < _MOST:
+        params = (
+            ("url", f"{SNOMED}?fhir_vs=ecl/<<{parent}"),
+            ("count", str(_PAGE)),
+            ("offset", str(len(found))),
+        )
+        answer = ask("ValueSet/$expand", params)
+        expansion = answer.get("expansion", {}) if isinstance(answer, dict) else {}
+        page = [str(one["code"]) for one in expansion.get("contains", []) if one.get("code")]
+        found += page
+        if not page or len(found) >= int(expansion.get("total") or 0):
+            return sorted({code for code in found if code != parent})
+    raise SliceFailed(f"more than {_MOST} descendants")
+
+
+def _write(below: dict[str, list[str]], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("system", "parent", "code"))
+        writer.writerows(
+            (SNOMED, parent, code) for parent, codes in below.items() for code in codes
+        )
