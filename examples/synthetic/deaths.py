@@ -3,6 +3,7 @@
 import random
 from functools import cache
 
+from .codes import words
 from .rates import CERTIFICATES, LOST_SIGNS
 from .story import Death, Story
 
@@ -91,7 +92,11 @@ def tell(story: Story, missing: str) -> None:
     _contribute(story, death, dice)
     specific = _signs(story, death, scenario, LOST_SIGNS[missing], dice)
     _certificate(death, scenario, CERTIFICATES[missing], dice)
-    named = death.certificate in ("coded", "condition") and death.certified not in VAGUE
+    named = (
+        death.certificate in ("coded", "condition")
+        and death.certified not in VAGUE
+        and _coded(death.certified, story.dialect)
+    )
     death.shown = specific or named or death.cause in ("unknown", "index_disease")
     if death.certificate == "text":
         story.traps.append("certificate text only")
@@ -121,13 +126,21 @@ def _signs(
 
 def _names(death: Death, kind: str, what: str, dialect: str) -> bool:
     """Does this sign alone name the cause (in the codes of this dialect)?"""
-    if what.startswith("crs_"):
-        return dialect != "german"  # no ICD-10-GM code was confirmed for CRS
+    if kind == "diagnosis" and not _coded(what, dialect):
+        return False
     if kind == "diagnosis":
         infectious = what in ("sepsis", "septic_shock", "pneumonia")
         deeper = death.cause == "second_malignancy" and infectious
         return not deeper and (what not in TERMINAL or death.cause == "organ_failure")
     return kind == "pcr" or (kind == "culture" and what != "negative") or what == "cmv_dna"
+
+
+def _coded(word: str, dialect: str) -> bool:
+    """Has this dialect a code that means the word?"""
+    row = words().get(word, {})
+    if dialect == "german":  # no ICD-10-GM code was confirmed for CRS
+        return bool(row.get("gm")) and not word.startswith("crs_")
+    return bool(row.get("cm") or row.get("sct"))
 
 
 def _contribute(story: Story, death: Death, dice: random.Random) -> None:

@@ -25,7 +25,7 @@ class Trap:
 def _treated(what: str, organism: str) -> list[Part]:
     """A real infection that was treated and went away."""
     return [
-        (0, "diagnosis", what, {"end": 12, "how": "resolved"}),
+        (0, "diagnosis", what, {"end": 12, "how": "over"}),
         (0, "culture", organism, {}),
         (0, "drug", "antibiotic", {"end": 9}),
         (0, "drug", "levofloxacin", {"end": 9}),

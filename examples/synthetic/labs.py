@@ -32,6 +32,7 @@ def series(story: Story, density: str) -> Iterator[Event]:
             if course.day + day <= end:
                 yield from _draw(story, course, course.day + day, analytes, dice)
         yield from _vitals(story, course, end, dice)
+    yield from _work_up(story, dice)
 
 
 def _last_seen(story: Story) -> int:
@@ -114,6 +115,14 @@ def _cells(state: State, nadir: float, normal: float) -> float:
     if state.t < back:
         return nadir
     return min(normal, nadir + (normal - nadir) * (state.t - back + 1) / 30)
+
+
+def _work_up(story: Story, dice: random.Random) -> Iterator[Event]:
+    """Where IEC-HS is suspected, its markers are drawn every other day."""
+    if story.death and story.death.cause == "iec_hs":
+        for day in range(story.death.day - 10, story.death.day + 1, 2):
+            analytes = ("ferritin", "fibrinogen", "ast", "platelets")
+            yield from _draw(story, story.courses[-1], day, analytes, dice)
 
 
 def _vitals(story: Story, course: Course, end: int, dice: random.Random) -> Iterator[Event]:

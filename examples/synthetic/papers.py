@@ -27,11 +27,11 @@ def condition(record: Record, event: Event) -> Made:
         "verificationStatus": term("condition-ver-status", verdict),
     }
     if event.how != "error":
-        over = event.how in ("resolved", "refuted")
+        over = event.how in ("over", "resolved", "refuted")
         fields["clinicalStatus"] = term("condition-clinical", "resolved" if over else "active")
     if record.dialect.name != "german" or event.exact != "day" or listed:
         fields["onsetDateTime"] = record.when(event)
-    if event.how == "resolved" and event.end is not None:
+    if event.how in ("over", "resolved") and event.end is not None:
         fields["abatementDateTime"] = record.day(event.end)
     entered = event.end if event.how in ("carried", "late") and event.end else event.day
     fields["recordedDate"] = record.at(entered, "11:00")

@@ -18,7 +18,7 @@ class Event:
     what: str
     value: float | None = None
     end: int | None = None  # last day, where the thing lasts
-    how: str = ""  # refuted, suspected, error, not-done, resolved, text-only ...
+    how: str = ""  # over, resolved (known only afterwards), refuted, suspected, error ...
     place: str = "encounter"  # or problem-list, death
     exact: str = "day"  # month, year: what the record knows of the date
 

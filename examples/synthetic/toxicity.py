@@ -70,7 +70,7 @@ def _crs(story: Story, course: Course, dice: random.Random) -> None:
         story.add("diagnosis", day, "crs_2", end=day + 1)
         story.add("diagnosis", max(day, last - 3), "crs_4", end=last)
     else:
-        story.add("diagnosis", day, f"crs_{course.crs}", end=last)
+        story.add("diagnosis", day, f"crs_{course.crs}", end=last, how=_closed(story))
     if course.crs >= 2:
         for n in range(min(3, course.crs - 1)):
             story.add("drug", day + 1 + n, "tocilizumab")
@@ -83,14 +83,19 @@ def _icans(story: Story, course: Course, dice: random.Random) -> None:
         return
     day = course.day + dice.randrange(4, 8)
     last = day + 2 + 2 * course.icans
-    grade = course.icans
+    grade, how = course.icans, _closed(story)
     if grade == 5 and story.death:
         day = min(day, max(course.day + 2, story.death.day - 2))
-        last, grade = story.death.day, 3
-    story.add("diagnosis", day, f"icans_{grade}", end=last)
+        last, grade, how = story.death.day, 3, ""
+    story.add("diagnosis", day, f"icans_{grade}", end=last, how=how)
     if course.icans >= 2:
         story.add("drug", day, "dexamethasone", end=min(last, day + 20))
         story.add("drug", day, "levetiracetam", end=last)
+
+
+def _closed(story: Story) -> str:
+    """One hospital in four never closes a diagnosis that is over."""
+    return "over" if story.number % 4 else ""
 
 
 def _support(story: Story, course: Course, dice: random.Random) -> None:
