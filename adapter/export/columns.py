@@ -103,6 +103,8 @@ GRADES: dict[str, tuple[Kind, str, str]] = {
     "icans_grade": ("integer", "", "Highest ICANS grade, 0-5 (ASTCT, Lee 2019)."),
     "icaht_early": ("integer", "", "Early ICAHT grade, days 0-30 (EHA/EBMT, Rejeski 2023)."),
     "icaht_late": ("integer", "", "Late ICAHT grade, days 31-100 (EHA/EBMT, Rejeski 2023)."),
+    "t_icaht_early": ("integer", "", "Early thrombocytopenia grade (T-ICAHT), days 0-30."),
+    "t_icaht_late": ("integer", "", "Late thrombocytopenia grade (T-ICAHT), days 31-100."),
     "car_hematotox": ("integer", "", "CAR-HEMATOTOX before lymphodepletion; high is 2 or more."),
     "easix": ("number", "", "EASIX before lymphodepletion: LDH x creatinine / platelets."),
 }

@@ -16,10 +16,10 @@ def write_xlsx(study: Study, released: Released, release: Release) -> bytes:
     book = Workbook(write_only=True)
     names = [column.name for column in released.columns]
     _sheet(book, "cohort", names, [[row[name] for name in names] for row in released.rows])
-    described = [[c.name, c.kind, c.unit, c.about] for c in released.columns]
+    described: list[list[Any]] = [[c.name, c.kind, c.unit, c.about] for c in released.columns]
     _sheet(book, "dictionary", ["name", "type", "unit", "about"], described)
-    about = [["study", study.name], ["data cut", study.cut], ["synthetic data", study.synthetic]]
-    _sheet(book, "about", ["what", "value"], about)
+    about = {"study": study.name, "data cut": study.cut, "synthetic data": study.synthetic}
+    _sheet(book, "about", ["what", "value"], [list(item) for item in about.items()])
     out = io.BytesIO()
     book.save(out)
     return out.getvalue()

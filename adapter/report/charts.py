@@ -83,7 +83,7 @@ class Plot(NamedTuple):
 def month_ticks(last_day: float) -> tuple[float, ...]:
     """Ticks every 3, 6 or 12 months, in days, as many as fit."""
     months = last_day / DAYS_PER_MONTH
-    step = 3 if months <= 15 else 6 if months <= 42 else 12
+    step = 3 if months <= 18 else 6 if months <= 50 else 12
     return tuple(m * DAYS_PER_MONTH for m in range(0, int(months + 0.01) + 1, step))
 
 
@@ -135,9 +135,9 @@ def _grid(panel: Panel, plot: Plot) -> Node:
     early = [
         [
             line(plot.x(day), plot.top, plot.x(day), plot.bottom, "mark"),
-            label(plot.x(day) + 3, plot.top + 8, f"day {day}", "tiny"),
+            label(plot.x(day) + 3, plot.top + 9 + 12 * i, f"day {day}", "tiny"),
         ]
-        for day in axes.marks
+        for i, day in enumerate(axes.marks)
         if day < axes.last_day
     ]
     under = label((plot.left + plot.right) / 2, plot.bottom + 33, "Months from infusion", "faint",
@@ -185,9 +185,11 @@ def value_at_end(track: Track, axes: Axes) -> float:
 def _end_labels(panel: Panel, plot: Plot) -> Node:
     ys = [plot.y(value_at_end(track, panel.axes)) + 4 for track in panel.lines]
     moved = apart(ys, 15, plot.top + 4, plot.bottom)
+    near = plot.right - 0.25 * (plot.right - plot.left)  # labels of curves that end late line up
+    ends = [_end(track, plot, panel.axes) for track in panel.lines]
     return [
-        label(_end(track, plot, panel.axes) + 7, y, track.name, f"{track.css} ink")
-        for track, y in zip(panel.lines, moved, strict=True)
+        label((plot.right if end > near else end) + 7, y, track.name, f"{track.css} ink")
+        for track, y, end in zip(panel.lines, moved, ends, strict=True)
     ]
 
 
@@ -238,5 +240,5 @@ def stacked_panel(panel: Panel, width: float, height: float) -> Element:
         ]
         for track, y, v in zip(panel.lines, places, middles, strict=True)
     ]
-    return frame(panel.name, (width, height + 40), (panel.title, panel.desc), areas,
-                 _grid(panel, plot), names)  # fmt: skip
+    return frame(panel.name, (width, height + 40), (panel.title, panel.desc),
+                 _grid(panel, plot), areas, names)  # fmt: skip

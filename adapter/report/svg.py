@@ -50,7 +50,9 @@ def nice_top(value: float, steps: Sequence[float] = (0.05, 0.1, 0.25, 0.5, 0.75,
 
 def ticks_to(top: float) -> list[float]:
     """Four or five round values from 0 to the end of a percent axis."""
-    step = {0.05: 0.01, 0.1: 0.02, 0.25: 0.05, 0.5: 0.1, 0.75: 0.25}.get(top, 0.2)
+    step = {0.02: 0.01, 0.05: 0.01, 0.1: 0.02, 0.15: 0.05, 0.25: 0.05, 0.5: 0.1, 0.75: 0.25}.get(
+        top, 0.2
+    )
     return [i * step for i in range(round(top / step) + 1)]
 
 

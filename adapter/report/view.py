@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import htpy as h
+import numpy as np
 from htpy import Element, Node
 
 from adapter.export.columns import answer_of
@@ -36,7 +37,15 @@ CAUSE_WORDS: dict[Cause, str] = {
     Cause.OTHER: "Other",
     Cause.UNKNOWN: "Unknown",
 }
-_WORDS = {"covid19": "COVID-19", "mds_aml": "MDS/AML", "t_cell": "T-cell", "nrm": "NRM"}
+_NUMERIC = "0123456789–-<"
+_WORDS = {
+    "covid19": "COVID-19",
+    "mds_aml": "MDS/AML",
+    "t_cell": "T-cell",
+    "nrm": "NRM",
+    "B_ALL": "B-ALL",
+    "pjp_prophylaxis": "PJP prophylaxis",
+}
 
 
 class Change(NamedTuple):
@@ -65,6 +74,16 @@ class Section(NamedTuple):
 def plain(name: str) -> str:
     """A name of ours as words: organism_not_identified -> organism not identified."""
     return _WORDS.get(name, name.replace("_", " "))
+
+
+def sentence_case(text: str) -> str:
+    """The first letter large, the others as they are: COVID-19 stays COVID-19."""
+    return text[:1].upper() + text[1:]
+
+
+def key(css: str, words: str) -> Element:
+    """A patch of colour and what it means, for a caption."""
+    return h.span(".key")[h.i(class_=f"patch {css}", aria_hidden="true"), words]
 
 
 def rounded(value: float | None, digits: int = 1) -> str:
@@ -149,16 +168,15 @@ class View:
         return cumulative_incidence(self.sets, RELAPSE)
 
     def top(self, curves: Iterable[Curve]) -> float:
-        """A percent axis that holds these curves and their intervals up to the cut."""
+        """A percent axis that holds these curves and four fifths of their intervals."""
         highest = 0.0
         for curve in curves:
             shown = curve.times <= self.last_day
             if shown.any():
                 upper = limits(curve.estimate[shown], curve.se[shown])[1]
-                settled = upper[len(upper) // 10 :]
-                known = settled[settled == settled]
-                highest = max(highest, float(curve.estimate[shown].max()),
-                              float(known.max()) if len(known) else 0.0)  # fmt: skip
+                known = np.sort(upper[upper == upper])
+                ribbon = float(known[len(known) * 4 // 5]) if len(known) else 0.0
+                highest = max(highest, float(curve.estimate[shown].max()), ribbon)
         return nice_top(min(highest, 1.0))
 
     # -- numbering ------------------------------------------------------------------------
@@ -172,7 +190,8 @@ class View:
         drawn = drawing(name)
         self.drawings[f"{self.figures:02d}-{slug(title)}"] = drawn
         return h.figure(class_="plate")[
-            h.figcaption[h.b[f"Figure {self.figures}."], " ", h.span(".caption")[title], " ", note],
+            h.figcaption[h.b[f"Figure {self.figures}."], " ", h.span(".caption")[f"{title}."], " ",
+                         note],
             scrolling(f"Figure {self.figures}", drawn),
             h.details(".numbers")[h.summary[f"Numbers of figure {self.figures}"], table],
         ]
@@ -183,7 +202,7 @@ class View:
         self.tables += 1
         return h.div(".plate")[
             scrolling(f"Table {self.tables}", grid(head, rows, h.caption[
-                h.b[f"Table {self.tables}."], " ", title])),
+                h.b[f"Table {self.tables}."], " ", f"{title}."])),
             note and h.p(".note")[note],
         ]  # fmt: skip
 
@@ -194,14 +213,29 @@ def scrolling(name: str, content: Node) -> Element:
 
 
 def grid(head: Sequence[str], rows: Sequence[Sequence[Node]], caption: Node = None) -> Element:
-    """A plain table: first column names the row, the others are numbers or words."""
+    """A plain table: the first column names the row; columns of words are set to the left."""
+    css = ["words" if _worded(column) else None for column in zip(*rows, strict=True)]
+    css = css or [None] * len(head)
     return h.table[
         caption,
-        h.thead[h.tr[(h.th(scope="col")[name] for name in head)]],
+        h.thead[
+            h.tr[(h.th(scope="col", class_=c)[name] for name, c in zip(head, css, strict=True))]
+        ],
         h.tbody[
-            (h.tr[h.th(scope="row")[row[0]], (h.td[cell] for cell in row[1:])] for row in rows)
+            (
+                h.tr[
+                    h.th(scope="row")[row[0]],
+                    (h.td(class_=c)[cell] for cell, c in zip(row[1:], css[1:], strict=True)),
+                ]
+                for row in rows
+            )
         ],
     ]
+
+
+def _worded(column: Sequence[Node]) -> bool:
+    numbers = sum(isinstance(cell, str) and (not cell or cell[0] in _NUMERIC) for cell in column)
+    return numbers * 2 < len(column)
 
 
 def day_of(judged: Judged) -> int:

@@ -104,12 +104,16 @@ def _course(person: Person, dice: random.Random) -> list[Fact]:
         facts.append(fact("infection", group, number, group=group))
     for number in (28, 90, 180):
         if number < person.time and dice.random() < 0.7:
-            facts.append(fact("lab", "IgG", number, value=dice.uniform(1.5, 9.0), unit="g/L"))
+            facts.append(_igg(number, dice))
     if dice.random() < 0.8:
-        facts.append(fact("supportive_drug", "acyclovir", 1))
+        facts.append(fact("supportive_drug", "acyclovir", 1, group="antiviral"))
     if dice.random() < 0.6:
         facts.append(fact("toxicity", "CRS_grade_1", 3, group="crs"))
     return facts
+
+
+def _igg(number: int, dice: random.Random) -> Fact:
+    return fact("lab", "IgG", number, group="IgG", value=dice.uniform(150, 900), unit="mg/dL")
 
 
 def _with_verdict(person: Person, episode: Episode) -> Judged:

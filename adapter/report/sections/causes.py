@@ -20,8 +20,10 @@ from adapter.report.view import (
     cause_of,
     day_of,
     grid,
+    key,
     plain,
     rounded,
+    sentence_case,
     share,
 )
 
@@ -64,12 +66,18 @@ def _bars(view: View) -> Element:
         [[name, *(str(part) for part in parts), str(sum(parts))] for name, parts in rows],
     )
     title = "Causes of non-relapse death by certainty of the evidence"
-    note = "The darker, the surer: definite, probable, possible. Grey: no cause could be named."
+    note = [key("s0", "definite"), key("s1", "probable"), key("s2", "possible"),
+            key("s3", "no cause could be named")]  # fmt: skip
     return view.figure(title, lambda name: bars(name, title, rows, total), note, table)
 
 
-def bars(name: str, title: str, rows: Sequence[tuple[str, Sequence[int]]], total: int) -> Element:
-    """Horizontal bars of counts in up to four shades, with number and share at their end."""
+def bars(
+    name: str, title: str, rows: Sequence[tuple[str, Sequence[int]]], total: int | None
+) -> Element:
+    """Horizontal bars of counts in up to four shades, with number and share of `total` at the end.
+
+    With `total` None each bar is a whole of its own and what is written is its darkest part.
+    """
     left = max((width_of(row) for row, _ in rows), default=40) + 12
     most = max((sum(parts) for _, parts in rows), default=1)
     x = Scale(0, most, left, 610)
@@ -81,9 +89,11 @@ def bars(name: str, title: str, rows: Sequence[tuple[str, Sequence[int]]], total
             if part:
                 drawn.append(box(x(start), y, x(start + part) - x(start), 17, f"bar s{shade}"))
             start += part
-        drawn.append(label(x(start) + 7, y + 13, share(start, total), "faint"))
-    desc = "; ".join(f"{row}: {sum(parts)}" for row, parts in rows)
-    return frame(name, (720, 26.0 * len(rows) + 8), (title, f"{desc}; of {total}."), drawn)
+        said = share(start, total) if total else share(parts[0], start)
+        drawn.append(label(x(start) + 7, y + 13, said, "faint"))
+    desc = "; ".join(f"{row}: {sum(parts) if total else parts[0]}" for row, parts in rows)
+    whole = f" of {total}" if total else ""
+    return frame(name, (720, 26.0 * len(rows) + 8), (title, f"{desc}{whole}."), drawn)
 
 
 def _stacked(view: View) -> Node:
@@ -98,7 +108,7 @@ def _stacked(view: View) -> Node:
     tracks = [Track(CAUSE_WORDS[cause], f"a{list(Cause).index(cause)}", parts[code], view.last_day)
               for cause, code in codes.items()]  # fmt: skip
     end = value_at_end(Track("", "", whole, view.last_day), Axes(view.last_day, 1, ()))
-    axes = Axes(view.last_day, nice_top(end, (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)), view.ticks)
+    axes = Axes(view.last_day, nice_top(end, (0.02, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0)), view.ticks)
     title = "Non-relapse mortality over time, by cause"
     words = "; ".join(f"{t.name} {rounded(value_at_end(t, axes))}" for t in tracks)
     desc = f"At the end of the plot: {words}; together {rounded(end)}."
@@ -137,10 +147,10 @@ def _organisms(view: View) -> Node:
     names = [name for name in SUBCAUSES[Cause.INFECTION] if name in known]
     names += sorted(known - set(names))
     counts = [(name, sum(a.subcause == name for a in infections)) for name in names]
-    rows = [(plain(name).capitalize() if name else "Class not given",
+    rows = [(sentence_case(plain(name)) if name else "Class not given",
              [0, 0, 0, n] if name in ("organism_not_identified", "") else [n])
             for name, n in counts]  # fmt: skip
     title = "Fatal infections by class of organism"
-    note = "Grey: no organism was identified, which the published series report for two in three."
+    note = key("s3", "no organism identified; in the published series so in two of three")
     table = grid(["class", "deaths"], [[name, str(sum(parts))] for name, parts in rows])
     return view.figure(title, lambda name: bars(name, title, rows, len(infections)), note, table)

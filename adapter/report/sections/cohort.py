@@ -8,7 +8,7 @@ from htpy import Node
 
 from adapter.model import Judged, OutcomeKind
 from adapter.report.sections.outcomes import age_group, hematotox_group
-from adapter.report.view import Section, View, share, tally
+from adapter.report.view import Section, View, plain, share, tally
 
 _COLUMNS: tuple[tuple[str, OutcomeKind | None], ...] = (
     ("All", None),
@@ -20,9 +20,11 @@ _SPLITS: tuple[tuple[str, Callable[[Judged], str]], ...] = (
     ("Age", age_group),
     ("Sex", lambda j: j.episode.timeline.sex),
     ("Product", lambda j: j.episode.product),
-    ("Indication", lambda j: j.episode.indication),
+    ("Indication", lambda j: plain(j.episode.indication)),
     ("CAR-HEMATOTOX", hematotox_group),
 )
+#: Classes that have an order of their own; all others come by size.
+_ORDER = ("under 65", "65 to 74", "75 and over", "low (0–1)", "high (2 or more)", "")
 
 
 def cohort(view: View) -> Section:
@@ -36,7 +38,8 @@ def cohort(view: View) -> Section:
     ]
     for heading, of in _SPLITS:
         rows.append([h.b[heading], *([""] * len(columns))])
-        for value in tally(of(j) for j in view.judged):
+        found = tally(of(j) for j in view.judged)
+        for value in sorted(found, key=_ORDER.index) if set(found) <= set(_ORDER) else found:
             counts = [sum(of(j) == value for j in column) for column in columns]
             cells = [share(n, len(c)) for n, c in zip(counts, columns, strict=True)]
             rows.append([h.span(".indent")[value or "not recorded"], *cells])

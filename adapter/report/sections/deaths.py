@@ -59,7 +59,7 @@ def _tools(view: View) -> Node:
         h.label[h.input(type="checkbox", name="review"), " awaiting review only"],
         h.label["Order ", h.select(name="order")[
             h.option(value="")["review first"], h.option(value="day")["day of death"]]],
-        h.output[""],
+        h.output,
     ]  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def _head(view: View, judged: Judged, cause: str, day: int) -> Element:
     episode, answer = judged.episode, answer_of(judged)
     age = episode.age_years
     years = "" if age is None else f"{OLDEST_AGE + 1}+" if age > OLDEST_AGE else f"{age}"
-    who = " · ".join(filter(None, [episode.product, episode.indication,
+    who = " · ".join(filter(None, [episode.product, plain(episode.indication),
                                    years and f"{years} years", episode.timeline.sex]))  # fmt: skip
     sub = f", {plain(answer.subcause)}" if answer and answer.subcause else ""
     return h.summary[
@@ -94,17 +94,20 @@ def _body(judged: Judged, name: str) -> Element:
     by = "a reviewer" if answer and answer.decided_by == "reviewer" else "the rules"
     certainty = answer.certainty.value if answer else "none"
     marks = marks_of(judged)
+    contributing = verdict.contributing if verdict else ()
+    reasons = verdict.review_reasons if verdict else ()
+    shown = "; ".join(f"day {at} {words}" for at, words, _ in marks)
+    said = [
+        f"Contributing: {', '.join(plain(c) for c in contributing)}." if contributing else None,
+        f"For the reviewer: {'; '.join(safe(r) for r in reasons)}." if reasons else None,
+    ]
     return h.div(".why")[
         day_line(name, marks, day_of(judged)),
         h.p[h.b[f"Certainty: {certainty}."], f" Decided by {by}. ",
-            safe(verdict.sentence) if verdict else ""],
-        verdict and verdict.contributing and h.p[
-            "Contributing: ", ", ".join(plain(c) for c in verdict.contributing), "."],
-        verdict and verdict.review_reasons and h.p(".review")[
-            "For the reviewer: ", "; ".join(safe(r) for r in verdict.review_reasons), "."],
+            safe(verdict.sentence) if verdict else None],
+        (h.p[words] for words in said if words),
         findings(judged.findings),
-        h.p(".note")["Events on the day line: ",
-                     "; ".join(f"day {at} {words}" for at, words, _ in marks), "."],
+        h.p(".note")[f"On the day line: {shown}."] if shown else None,
     ]  # fmt: skip
 
 
@@ -117,7 +120,7 @@ def findings(found: Sequence[Finding]) -> Node:
         h.ul[(h.li[h.code[f.rule], " ", safe(f.sentence)] for f in yes)] if yes else None,
         h.p(".note")[
             f"{no} rules said no. ",
-            unsure and f"Cannot tell: {'; '.join(safe(f.title) for f in unsure)}.",
+            f"Cannot tell: {'; '.join(safe(f.title) for f in unsure)}." if unsure else None,
         ],
     ]
 

@@ -15,8 +15,8 @@ from adapter.report.view import Section, View, day_of, grid, plain, share, with_
 WINDOWS = ((0, 30), (31, 100), (101, 180), (181, 10**6))
 #: Statements of one class closer than this are one infection (NHSN repeat-infection timeframe).
 REPEAT_DAYS = 14
-#: IgG below this asks for replacement when infections recur (g/L; ICAHT and Stanford tables).
-LOW_IGG = 4.0
+#: IgG in mg/dL below which replacement is asked for when infections recur (Hill 2021, Stanford).
+LOW_IGG = 400
 _DRUGS = ("antiviral", "antibacterial", "antifungal", "pjp_prophylaxis", "immunoglobulin",
           "growth_factor")  # fmt: skip
 
@@ -141,7 +141,7 @@ def _igg(view: View) -> Node:
          share(sum(v < LOW_IGG for v in values), len(values))]
         for (low, high), values in zip(WINDOWS, lows, strict=True)
     ]  # fmt: skip
-    head = ["Days", "Episodes with IgG", f"Lowest below {LOW_IGG:g} g/L"]
+    head = ["Days", "Episodes with IgG", f"Lowest below {LOW_IGG} mg/dL"]
     return view.table("Immunoglobulin G", head, rows, "Only episodes with a value in the window.")
 
 
@@ -149,5 +149,5 @@ def _igg_values(judged: Judged) -> list[tuple[int, float]]:
     return [
         (judged.episode.days(fact.when).middle, fact.value)
         for fact in judged.episode.timeline.of("lab")
-        if fact.group == "IgG" and fact.when and fact.value is not None and fact.unit == "g/L"
+        if fact.group == "IgG" and fact.when and fact.value is not None and fact.unit == "mg/dL"
     ]

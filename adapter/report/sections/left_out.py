@@ -5,6 +5,7 @@ from typing import NamedTuple
 import htpy as h
 from htpy import Element, Node
 
+from adapter.outcomes import REASONS
 from adapter.report.svg import box, frame, label, line, wrapped
 from adapter.report.view import Section, View, plain, safe
 
@@ -16,8 +17,24 @@ class Stage(NamedTuple):
     """One box of the main line, and those who leave after it."""
 
     name: str
-    count: int
+    n: int
     leaving: dict[str, int]
+
+
+#: Why somebody in the store is no recipient (the slugs of adapter.episodes.why_not).
+_NO_RECIPIENT = {
+    "review_code": "only a code whose meaning must be confirmed",
+    "ordered_never_given": "CAR T ordered, never given",
+    "look_alike": "another cell or gene therapy",
+    "collected_only": "cells collected, no infusion",
+    "history_only": "only a history of CAR T, without a date",
+    "no_evidence": "no trace of CAR T",
+}
+
+
+def why(reason: str) -> str:
+    """A reason of the account as words."""
+    return REASONS.get(reason) or _NO_RECIPIENT.get(reason) or safe(plain(reason))
 
 
 def left_out(view: View) -> Section:
@@ -50,18 +67,18 @@ def stages_of(view: View) -> list[Stage]:
 def check(stages: list[Stage], outcomes: dict[str, int]) -> None:
     """A diagram that does not add up is never drawn."""
     patients, recipients, episodes, evaluable = stages
-    if patients.count - sum(patients.leaving.values()) != recipients.count:
+    if patients.n - sum(patients.leaving.values()) != recipients.n:
         raise AssertionError("patients left out do not add up")
-    if episodes.count - sum(episodes.leaving.values()) != evaluable.count:
+    if episodes.n - sum(episodes.leaving.values()) != evaluable.n:
         raise AssertionError("episodes left out do not add up")
-    if sum(outcomes.values()) != evaluable.count:
+    if sum(outcomes.values()) != evaluable.n:
         raise AssertionError("outcomes do not add up")
 
 
 def _side_lines(stage: Stage) -> list[str]:
     lines = []
     for reason, count in sorted(stage.leaving.items(), key=lambda item: (-item[1], item[0])):
-        lines += wrapped(f"{count:,}  {safe(reason)}", _SIDE - 2 * _PAD, 11.5)
+        lines += wrapped(f"{count:,}  {why(reason)}", _SIDE - 2 * _PAD, 11.5)
     return lines
 
 
@@ -71,7 +88,7 @@ def _diagram(name: str, stages: list[Stage], outcomes: dict[str, int]) -> Elemen
     middle = _BOX / 2
     for stage in stages:
         side = _side_lines(stage)
-        parts.append(_stage_box(0, y, _BOX, stage.name, stage.count))
+        parts.append(_stage_box(0, y, _BOX, stage.name, stage.n))
         y += 46
         drop = max(26.0, len(side) * _LINE + 2 * _PAD + _LINE + 14 if side else 0)
         parts.append(line(middle, y, middle, y + drop, "flow"))
@@ -79,7 +96,7 @@ def _diagram(name: str, stages: list[Stage], outcomes: dict[str, int]) -> Elemen
             parts.append(_side_box(y + 7, stage, side))
         y += drop
     parts.append(_outcome_boxes(y, outcomes))
-    words = "; ".join(f"{stage.name}: {stage.count}" for stage in stages)
+    words = "; ".join(f"{stage.name}: {stage.n}" for stage in stages)
     ends = "; ".join(f"{plain(kind)}: {count}" for kind, count in outcomes.items())
     return frame(name, (_WIDTH, y + 70), ("Flow of patients and episodes", f"{words}. {ends}."),
                  parts)  # fmt: skip
@@ -127,9 +144,9 @@ def _outcome_boxes(y: float, outcomes: dict[str, int]) -> Node:
 def _table(view: View, stages: list[Stage]) -> Node:
     rows: list[Node] = []
     for stage in stages:
-        rows.append(h.tr[h.th(scope="row")[stage.name], h.td[f"{stage.count:,}"]])
+        rows.append(h.tr[h.th(scope="row")[stage.name], h.td[f"{stage.n:,}"]])
         rows += [
-            h.tr[h.td(".indent")[f"left out: {safe(reason)}"], h.td[f"{count:,}"]]
+            h.tr[h.td(".indent")[f"left out: {why(reason)}"], h.td[f"{count:,}"]]
             for reason, count in stage.leaving.items()
         ]
     rows += [

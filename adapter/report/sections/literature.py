@@ -10,7 +10,7 @@ from adapter.incidence import crude
 from adapter.intervals import wilson
 from adapter.model import Judged
 from adapter.report.svg import Scale, box, frame, label, line, nice_top, px, width_of
-from adapter.report.view import CAUSE_WORDS, NRM, Section, View, cause_of, grid, rounded, share
+from adapter.report.view import CAUSE_WORDS, NRM, Section, View, cause_of, grid, key, rounded, share
 from adapter.study import follow_up_of
 from adapter.tables import benchmark
 
@@ -60,7 +60,8 @@ def _forest(view: View) -> Element:
     ]  # fmt: skip
     table = grid(["group", "published", "deaths/n here", "here, crude (95 % CI)"], rows)
     title = "Crude non-relapse mortality here and as published"
-    note = "Filled: this centre (Wilson 95 % interval). Open: published pooled estimate (GLMM)."
+    note = [key("c1", "this centre, Wilson 95 % interval"),
+            key("s3", "published pooled estimate, GLMM 95 % interval")]  # fmt: skip
     return view.figure(title, lambda name: _forest_plot(name, title, pairs), note, table)
 
 

@@ -2,6 +2,7 @@
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import htpy as h
 from htpy import Node
@@ -29,7 +30,7 @@ def _prose(view: View) -> Node:
             "(Allignol 2010) and log-log limits; groups are compared by Gray's test (Gray 1988). "
             "Proportions carry Wilson limits, rates exact Poisson limits. A time known only "
             "within bounds enters with its midpoint; the sensitivity table shows both bounds."],
-        h.p[f"The cause of a non-relapse death is proposed by {len(RULES)} published rules, each "
+        h.p[f"The cause of a non-relapse death is proposed by the {len(RULES)} rules below, each "
             "answering yes, no or cannot tell on coded facts; free text is never counted. The "
             "cause is what started the chain to death; unknown is a valid answer. A reviewer's "
             f"decision outranks the rules. Causes are read as {p.scheme.upper()} reads them."],
@@ -38,10 +39,17 @@ def _prose(view: View) -> Node:
 
 def _policy(view: View) -> Node:
     rows = [
-        [name.replace("_", " "), str(value)]
+        [name.replace("_", " "), h.span[_said(value)]]
         for name, value in view.study.plan.policy.model_dump(mode="json").items()
     ]
     return view.table("Policies in force", ["Setting", "Value"], rows)
+
+
+def _said(value: Any) -> str:
+    """A setting as words: lists by commas, tables as name and value."""
+    if isinstance(value, dict):
+        return "; ".join(f"{name} {_said(part)}" for name, part in value.items())
+    return ", ".join(map(_said, value)) if isinstance(value, list) else str(value)
 
 
 def _rules(view: View) -> Node:
@@ -59,7 +67,7 @@ def _rules(view: View) -> Node:
 
 
 def _codes(view: View) -> Node:
-    rows = [
+    rows: list[list[Node]] = [
         [h.code[name], entry.definition, entry.version, entry.reviewer, "; ".join(entry.sources)]
         for name, entry in catalog().items()
     ]

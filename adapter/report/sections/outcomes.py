@@ -25,6 +25,7 @@ from adapter.report.view import (
     Section,
     View,
     grid,
+    plain,
     rounded,
     with_interval,
 )
@@ -144,7 +145,7 @@ def by_group(view: View) -> Section:
     """Product, indication, age and CAR-HEMATOTOX."""
     splits: list[tuple[str, Callable[[Judged], str]]] = [
         ("product", lambda j: j.episode.product),
-        ("indication", lambda j: j.episode.indication),
+        ("indication", lambda j: plain(j.episode.indication)),
         ("age", age_group),
         ("CAR-HEMATOTOX", hematotox_group),
     ]
@@ -220,9 +221,8 @@ def gray_words(judged: Sequence[Judged], of: Callable[[Judged], str]) -> str:
 
 
 def _together(view: View, name: str, groups: Sequence[Group], what: str) -> Element:
-    """Two panels side by side with one scale: NRM left, relapse right, a curve a group."""
-    top = view.top([curve for group in groups for curve in (group.nrm, group.relapse)])
-    axes = Axes(view.last_day, top, view.ticks)
+    """NRM left, relapse right, a curve a group; a low NRM has a scale of its own and says so."""
+    axes = Axes(view.last_day, 1.0, view.ticks[:: 1 + len(view.ticks) // 7])
     rows = [
         RiskRow(group.name, tuple(r["at_risk"] for r in risk_table(group.sets, axes.ticks)),
                 f"c{i + 1} ink")
@@ -235,8 +235,10 @@ def _together(view: View, name: str, groups: Sequence[Group], what: str) -> Elem
         desc = "; ".join(
             f"{g.name}: {with_interval(getattr(g, key), view.horizon)}" for g in groups
         )
-        panels.append(Panel(f"{name}-{key}", tracks, axes, rows, f"{heading} by {what}",
-                            f"At {view.horizon_words}: {desc}.", heading))  # fmt: skip
+        top = view.top([track.curve for track in tracks])
+        words = (f"{heading} by {what}", f"At {view.horizon_words}: {desc}.",
+                 f"{heading} (axis to {top * 100:.0f} %)")  # fmt: skip
+        panels.append(Panel(f"{name}-{key}", tracks, axes._replace(top=top), rows, *words))
     return h.div(".panels.two")[(curve_panel(panel, 440, 240) for panel in panels)]
 
 
