@@ -134,16 +134,19 @@ def _certainty(fact: Fact) -> int:
 
 
 def _belongs(fact: Fact, course: Sequence[Fact], gap: int) -> bool:
+    """Bills come late, never weeks early; other evidence of one course is within the gap."""
     if fact.when is None:
         return True
-    whole = hull(other.when or _UNDATED for other in course)
-    apart = max(fact.when.first - whole.last, whole.first - fact.when.last, 0)
-    if apart <= _SAME_INFUSION:
+    clinical = [other for other in course if "billing" not in other.traits]
+    whole = hull(other.when or _UNDATED for other in clinical or course)
+    after, before = fact.when.first - whole.last, whole.first - fact.when.last
+    if max(after, before) <= _SAME_INFUSION:
         return True
     named = {product_of(other) for other in course} - {""}
     if product_of(fact) and named and product_of(fact) not in named:
         return False
-    return apart <= (max(gap, _BILLING_LAG) if "billing" in fact.traits else gap)
+    late_bill = "billing" in fact.traits and clinical
+    return before <= gap and after <= (max(gap, _BILLING_LAG) if late_bill else gap)
 
 
 def _day_zero(course: Sequence[Fact]) -> Interval:
