@@ -78,8 +78,8 @@ def _relapse(story: Story, course: Course, dice: random.Random) -> None:
     story.add("status", course.outcome_day, what, how=course.relapse_how, **more)
     plain = course.relapse_how in ("status", "diagnosis") and course.exact == "day"
     if plain and dice.random() < 0.4:  # confirmed again later, which must not move the date
-        later = min(story.last_day, course.outcome_day + dice.randrange(5, 60))
-        story.add("status", later, what)
+        later = course.outcome_day + dice.randrange(5, 38)  # the next course starts 40 days on
+        story.add("status", min(story.last_day, later), what)
     if dice.random() < 0.5 and story.last_day - course.outcome_day > 20 and len(story.courses) == 1:
         drug = "teclistamab" if story.disease == "multiple_myeloma" else "glofitamab"
         story.add("drug", course.outcome_day + 15, drug)
