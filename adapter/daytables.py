@@ -104,6 +104,8 @@ def _fact(match: re.Match[str], when: Interval | None, name: str) -> Fact:
     word, detail = _plain(match["word"]), (match["detail"] or "").strip()
     concept, implied = _WORDS.get(word, (_concepts().get(word, ""), frozenset()))
     fact = _named(word, concept, detail)
+    if concept == "microbiology_result":  # a positive PCR is filed by its test
+        fact = msgspec.structs.replace(fact, concept=concept)
     traits, end, recorded = _circumstances(match["how"])
     traits |= fact.traits | implied
     if when is None and fact.concept == "death":
