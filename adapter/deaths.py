@@ -20,7 +20,7 @@ _NOT_DEAD = frozenset(
     {"alive", "hospice", "lost_to_follow_up", "follow_up_ended", "vital_status_unknown", "unusable"}
 )
 #: Which date is believed when sources disagree: the death record, then the master data, then the
-#: discharge (which may be the day the body left), then the rest. docs/decisions/death.md
+#: discharge (which may be the day the body left), then the rest. docs/decisions/0007-death.md
 _TRUST = ("death_date", "pronounced_dead", "deceased_flag")
 _NEAR_MIDNIGHT = 1  # days: death at 23:50 is filed on the next day by some systems
 

@@ -97,7 +97,7 @@ def product_of(fact: Fact) -> str:
 
 
 def _trust(fact: Fact) -> int:
-    """Order of trust of the infusion date: reference of codes.md §2, docs/decisions/day-zero.md."""
+    """Order of trust of the infusion date: docs/decisions/0001-day-zero.md."""
     if "billing" in fact.traits:
         return 5
     if fact.concept == "cart_product":

@@ -1,6 +1,6 @@
 """What came first after an infusion: relapse or progression, death without it, or neither so far.
 
-The rules are the numbered conventions of docs/decisions/first-event.md; nothing here reads a cause.
+The rules are numbered in docs/decisions/0005-first-event.md; nothing here reads a cause.
 """
 
 from collections.abc import Iterable

@@ -1,8 +1,8 @@
 """ICAHT and its platelet version from daily blood counts.
 
-Grades: EHA/EBMT consensus, Rejeski et al. 2023 (doi 10.1182/blood.2023020578); how to apply them to
-gappy series: the rules of Liang et al. as listed in docs/decisions/icaht.md. Platelet grades: see
-there. Counts are neutrophils per µL and platelets in 10*3/µL; days count from infusion.
+Grades: EHA/EBMT consensus, Rejeski et al. 2023 (doi 10.1182/blood.2023020578). How they are applied
+to gappy series, and the platelet grades: docs/decisions/0010-icaht.md. Counts are neutrophils per
+µL and platelets in 10*3/µL; days count from infusion.
 """
 
 from collections.abc import Callable

@@ -2,7 +2,7 @@
 
 ICD-10-CM D89.831-.835 and G92.01-.05 carry the grade; a local finding may carry it as its value.
 The grade cannot be derived from vital signs alone: pressors, oxygen and the ICE score have no
-codes that could be confirmed (docs/decisions/grades.md).
+codes that could be confirmed (docs/decisions/0009-toxicity-grades.md).
 """
 
 import re
