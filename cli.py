@@ -11,7 +11,7 @@ import click
 
 from adapter import __version__
 from adapter.config import Settings, read_settings
-from adapter.errors import CartNrmError, Partial, UsageError
+from adapter.errors import CartNrmError, MappingError, Partial, ServerError, UsageError
 
 if TYPE_CHECKING:
     from adapter.codes import Codes
@@ -101,7 +101,7 @@ def _study(settings: Settings, as_of: int | None = None, validate: bool = False)
         study = run_study(
             store, settings, _codes(settings), as_of=as_of, validate=validate, tell=progress
         )
-    progress.done()
+    progress.clear()
     return study
 
 
@@ -130,6 +130,77 @@ def demo(folder: Path, patients: int, recipients: int, seed: int) -> None:
 
 
 @main.command()
+@click.option("--server", help="base URL of the FHIR server")
+@common
+@click.option("--validate", is_flag=True, help="validate every resource of the store, with FHIR R4")
+@as_json
+def check(settings: Settings, validate: bool, json_: bool) -> None:
+    """Say whether settings, code lists, store and server are ready for a sync.
+
+    Example: cart-nrm check --config study.toml
+    """
+    from adapter.sync import check as check_all
+    from adapter.words import checked_in_words
+
+    lines = check_all(settings, settings.store)
+    _print_json(_builtins(lines)) if json_ else click.echo(checked_in_words(lines))
+    if validate:
+        _validate_store(settings)
+    if any(line.colour == "red" for line in lines):
+        raise ServerError("Not ready.", "What to do stands beside each line marked NO.")
+
+
+def _validate_store(settings: Settings) -> None:
+    from adapter.validate import validity_of
+
+    with _open(settings) as store:
+        problems = list(validity_of(store))
+    for place, problem in problems:
+        click.echo(f"{place}  {problem}")
+    click.echo(f"{len(problems):,} places in the store are not valid FHIR R4")
+
+
+@main.command()
+@click.option("--server", help="base URL of the FHIR server")
+@common
+@as_json
+def plan(settings: Settings, json_: bool) -> None:
+    """Print what a sync would ask for, why, and how many rows to expect. Pulls nothing.
+
+    Example: cart-nrm plan --server https://fhir.example.org/r4
+    """
+    from adapter.sync import plan as plan_sync
+    from adapter.words import planned_in_words
+
+    rows = plan_sync(settings, _codes(settings))
+    _print_json(_builtins(rows)) if json_ else click.echo(planned_in_words(rows))
+
+
+@main.command()
+@click.option("--server", help="base URL of the FHIR server")
+@common
+@click.option("--accept-vanished", is_flag=True, help="after alarm 21: yes, they are really gone")
+@as_json
+def sync(settings: Settings, accept_vanished: bool, json_: bool) -> None:
+    """Pull what changed since last time into the store.
+
+    Example: cart-nrm sync --config study.toml
+    """
+    from adapter.progress import Progress
+    from adapter.sync import sync as pull
+    from adapter.words import synced_in_words
+
+    progress = Progress()
+    with _open(settings, create=True) as store:
+        report = pull(
+            store, settings, _codes(settings), progress=progress, accept_vanished=accept_vanished
+        )
+    progress.clear()
+    _print_json(_builtins(report)) if json_ else click.echo(synced_in_words(report))
+    report.raise_if_incomplete()
+
+
+@main.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @common
 @as_json
@@ -146,7 +217,7 @@ def load(settings: Settings, paths: tuple[Path, ...], json_: bool) -> None:
     with _open(settings, create=True) as store:
         report = load_files(store, paths, tell=progress)
         reasons = store.reject_reasons(report.run)
-    progress.done()
+    progress.clear()
     _print_json(_builtins(report)) if json_ else click.echo(loaded_in_words(report, reasons))
     if not report.complete:
         raise Partial(
@@ -350,6 +421,77 @@ def cases(settings: Settings, folder: Path, json_: bool) -> None:
     else:
         click.echo(cases_in_words(results))
     sys.exit(any(one.differences for one in results))
+
+
+@main.command()
+@common
+@as_json
+def status(settings: Settings, json_: bool) -> None:
+    """Say how the last runs went, what is due, and what waits for a person.
+
+    Example: cart-nrm status --store cart.db --json
+    """
+    from adapter.status import status_of
+    from adapter.words import status_in_words
+
+    with _open(settings) as store:
+        answer = status_of(store, settings, _codes(settings))
+    _print_json(answer) if json_ else click.echo(status_in_words(answer))
+
+
+@main.group()
+def mappings() -> None:
+    """What codes mean: lint, explain, coverage, expand."""
+
+
+@mappings.command("lint")
+@common
+@as_json
+def lint_(settings: Settings, json_: bool) -> None:
+    """Check every code list (and the site overlay) for faults; exit 11 when one is found.
+
+    Example: cart-nrm mappings lint --site-mappings site/
+    """
+    from adapter.codes.lint import lint
+
+    faults = lint(site=settings.site_mappings)
+    if json_:
+        _print_json(_builtins(faults))
+    else:
+        for fault in faults:
+            click.echo(f"{fault.origin}: {fault.what} {fault.todo}")
+        click.echo(f"{len(faults)} faults in the mappings")
+    sys.exit(MappingError.exit_code if faults else 0)
+
+
+@mappings.command("explain")
+@click.argument("code", metavar="SYSTEM|CODE")
+@common
+@as_json
+def explain_code(settings: Settings, code: str, json_: bool) -> None:
+    """Say what one code means to us, and which rows won or lost.
+
+    Example: cart-nrm mappings explain "ICD-10-CM|D89.834"
+    """
+    from adapter.codes.explain import explain as explanation_of
+
+    answer = explanation_of(_codes(settings), code)
+    _print_json(_builtins(answer)) if json_ else click.echo("\n".join(answer.lines()))
+
+
+@mappings.command()
+@common
+@click.option("--most", default=25, show_default=True, help="how many codes to list")
+@as_json
+def coverage(settings: Settings, most: int, json_: bool) -> None:
+    """List the codes of the source that mean nothing yet, most recipients first.
+
+    Example: cart-nrm mappings coverage --store cart.db
+    """
+    from adapter.words import coverage_in_words
+
+    gaps = _study(settings).unmapped[:most]
+    _print_json(_builtins(gaps)) if json_ else click.echo(coverage_in_words(gaps))
 
 
 if __name__ == "__main__":

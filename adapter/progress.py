@@ -19,18 +19,18 @@ class Progress:
         self.live = self.stream.isatty()
         self.told = clock()
 
-    def __call__(self, what: str, count: int) -> None:
+    def __call__(self, what: str, done: int, of: int = 0) -> None:
         """Say how far it is, not more often than a reader can follow."""
         now = self.clock()
         if now - self.told < (0.1 if self.live else _EVERY_SECONDS):
             return
         self.told = now
-        line = f"{what}: {count:,}"
+        line = f"{what}: {done:,}" + (f" of {of:,}" if of else "")
         self.stream.write(f"\r\x1b[2K{line}" if self.live else f"{line}\n")
         self.stream.flush()
 
-    def done(self) -> None:
-        """Clear the moving line."""
+    def clear(self) -> None:
+        """Take the moving line away."""
         if self.live:
             self.stream.write("\r\x1b[2K")
             self.stream.flush()

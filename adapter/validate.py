@@ -4,7 +4,10 @@ Validation costs a hundred times what reading does, so only the resources that c
 cohort pass here, or all of them when somebody asks (`check --validate`).
 """
 
+from collections.abc import Iterator
 from typing import Any
+
+from adapter.store import Store
 
 _WORDS = {
     "missing": "is missing",
@@ -47,3 +50,11 @@ def _place(type_: str, error: Any) -> str:
 
 def _words(kind: str) -> str:
     return _WORDS.get(kind, "is not of the type FHIR R4 says")
+
+
+def validity_of(store: Store) -> Iterator[tuple[str, str]]:
+    """(resource, problem) of everything in the store that is not valid FHIR R4."""
+    for record in store.records():
+        for found in record.resources:
+            for problem in problems_of(found.type, found.body):
+                yield f"{found.type}/{found.id}", problem

@@ -3,7 +3,12 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from adapter.codes import short_name
+from adapter.codes.coverage import overlay_row
+from adapter.codes.tables import OVERLAY_HEADER
 from adapter.load import LoadReport
+from adapter.study import Unmapped
+from adapter.sync import Planned, SyncReport
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -105,3 +110,68 @@ def loaded_in_words(report: LoadReport, reasons: dict[str, int]) -> str:
     rows += [f"  {n:>9,}  not used: {kind}" for kind, n in report.not_used.items()]
     rows += [f"  {n:>9,}  rejected: {reason}" for reason, n in reasons.items()]
     return "\n".join(rows)
+
+
+def synced_in_words(report: SyncReport) -> str:
+    """What one sync did, counts only."""
+    rows = [
+        f"run {report.run}: {report.state} in {report.seconds:.0f} s, {report.requests:,} requests",
+        f"  {report.received:>9,}  resources received",
+        f"  {report.stored:>9,}  stored (new or changed)",
+        f"  {report.unchanged:>9,}  already known",
+        f"  {report.deleted:>9,}  gone from the server",
+    ]
+    if report.rejected:
+        rows.append(f"  {report.rejected:>9,}  rejected")
+    rows += [f"  due: {due.type} ({due.patients}): {due.reason}" for due in report.due]
+    rows += [f"  alarm: {alarm}" for alarm in report.alarms]
+    rows += [f"  note: {note}" for note in report.notes]
+    return "\n".join(rows)
+
+
+def planned_in_words(rows: Sequence[Planned]) -> str:
+    """What would be asked, with the expected counts where the server gives them."""
+    lines = []
+    for row in rows:
+        expected = "" if row.expected is None else f"  ({row.expected:,} expected)"
+        lines.append(f"{row.what}{expected}\n    {row.reason}")
+    return "\n".join(lines)
+
+
+def checked_in_words(lines: Sequence[Any]) -> str:
+    """A mark, what was found, and what to do."""
+    marks = {"green": "ok  ", "amber": "look", "red": "NO  "}
+    return "\n".join(
+        f"{marks[line.colour]}  {line.what}" + (f"\n      → {line.todo}" if line.todo else "")
+        for line in lines
+    )
+
+
+def status_in_words(answer: dict[str, Any]) -> str:
+    """The last runs and what waits."""
+    rows = [
+        (run["run"], run["kind"], run["started"][:16].replace("T", " "), run["state"])
+        for run in answer["runs"]
+    ]
+    text = [table(("run", "kind", "started (UTC)", "state"), rows), ""]
+    text.append(f"last complete: {answer['last_complete'] or 'never'}")
+    text.append(f"slices due: {answer['slices_due']:,}")
+    text += [f"  {due['type']}: {due['reason']}" for due in answer["due"][:10]]
+    text.append(f"recipients: {answer['recipients']:,}")
+    text.append(f"deaths to review: {answer['deaths_to_review']:,}")
+    held = ", ".join(f"{kind} {n:,}" for kind, n in sorted(answer["resources"].items()))
+    text.append(f"resources: {held or 'none'}; rejects: {answer['rejects']:,}")
+    return "\n".join(text)
+
+
+def coverage_in_words(gaps: Sequence[Unmapped]) -> str:
+    """Unmapped codes, and the overlay rows that would give them a meaning."""
+    rows = [
+        (short_name(gap.system) or gap.system, gap.code, gap.type, gap.recipients, gap.patients)
+        for gap in gaps
+    ]
+    head = ("system", "code", "in", "recipients", "patients")
+    text = [table(head, rows), "", "Rows for the site overlay (fill in the meaning, sign, date):"]
+    text.append(",".join(OVERLAY_HEADER))
+    text += [overlay_row(system=gap.system, code=gap.code, match="exact") for gap in gaps]
+    return "\n".join(text)

@@ -41,9 +41,9 @@ def run_demo(
             connection=Connection(find="auto"),
         )
         with Store(settings.store) as store:
-            pulled = sync(store, settings, codes, tell=progress)
+            pulled = sync(store, settings, codes, progress=progress)
             study = run_study(store, settings, codes, validate=True, tell=progress)
-    progress.done()
+    progress.clear()
     say(f"{pulled.stored:,} resources of the recipients are in the store.\n")
     names = pseudonyms_beside(settings.store)
     export_cohort(study, folder / "cohort.csv", Release(names))
