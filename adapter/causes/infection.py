@@ -113,7 +113,8 @@ class Covid19(Infection):
         """{display}: found {days}."""
         ill = chart.active(self.window, "infection", {"covid19"}, (), NO_CAUSE | {"ambiguous"})
         tested = positive(chart.active(self.window, "microbiology_result", {"covid19"}))
-        return seen(chart, ill + tested, None if ill else Certainty.POSSIBLE)
+        certainty = Certainty.POSSIBLE if not ill else Certainty.DEFINITE if tested else None
+        return seen(chart, ill + tested, certainty)
 
 
 class InvasiveFungal(Infection):

@@ -51,7 +51,7 @@ class Rule:
     near: ClassVar[int] = 14
     """Evidence that ends longer before death than this is one step less certain."""
     watch: ClassVar[int] = 30
-    """*No* needs a contact this shortly before death; otherwise absence means nothing."""
+    """*No* needs a contact this shortly before death, else absence means nothing; 0: it does."""
     treatment: ClassVar[frozenset[str]] = frozenset()
     """Drugs whose use in the window makes the diagnosis one step more certain."""
     doubtful: ClassVar[bool] = False
@@ -81,11 +81,11 @@ def ask(rule: Rule, chart: Chart, plan: Plan) -> Finding:
     seen = rule.look(chart)
     if seen is not None:
         return _yes(rule, seen, chart)
-    if not rule.needs & plan.sends:
+    if rule.needs and not rule.needs & plan.sends:
         missing = ", ".join(sorted(rule.needs))
         return _nothing(rule, Answer.CANNOT_TELL, f"The source never sends {missing}.")
     watch = min(rule.watch, rule.window)
-    if rule.needs and not chart.observed(watch):
+    if rule.needs and watch and not chart.observed(watch):
         why = f"No contact in the {watch} days before death: nothing recorded says nothing."
         return _nothing(rule, Answer.CANNOT_TELL, why)
     return _nothing(rule, Answer.NO, "Nothing of this is recorded in the time that counts.")
@@ -127,6 +127,7 @@ def _sentence(rule: Rule, seen: Seen, chart: Chart, treated: tuple[Fact, ...]) -
         **seen.words,
     }
     text = _spoken(rule.look.__doc__ or "").format_map(words)
+    text = text[:1].upper() + text[1:]
     return f"{text} Treated with {displays(treated)}." if treated else text
 
 

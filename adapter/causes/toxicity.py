@@ -28,7 +28,6 @@ class Toxicity(Rule):
 
     group = ""
     grades: tuple[int | None, ...] = ()
-    near = 7
     treatment = CRS_DRUGS
 
     def look(self, chart: Chart) -> Seen | None:
