@@ -136,6 +136,6 @@ def words() -> dict[str, dict[str, str]]:
 
 
 def rows(name: str) -> list[dict[str, str]]:
-    """The rows of a table beside this module."""
-    with (Path(__file__).parent / name).open(encoding="utf-8") as lines:
+    """The rows of a table in data/."""
+    with (Path(__file__).parent / "data" / name).open(encoding="utf-8") as lines:
         return list(csv.DictReader(lines))

@@ -23,6 +23,22 @@ class Event:
     exact: str = "day"  # month, year: what the record knows of the date
 
 
+def script(text: str, day: int) -> list[Event]:
+    """Events of a line such as "-3 diagnosis sepsis how=over end=9; 0 culture negative"; its days
+    count from `day`."""
+    return [_event(line.split(), day) for line in text.split(";") if line]
+
+
+def _event(parts: list[str], day: int) -> Event:
+    start, kind, what, *more = parts
+    extra = dict(part.split("=") for part in more)
+    end = day + int(extra["end"]) if "end" in extra else None
+    value = float(extra["value"]) if "value" in extra else None
+    how, exact = extra.get("how", ""), extra.get("exact", "day")
+    place = extra.get("place", "encounter")
+    return Event(kind, day + int(start), what, value, end, how, place, exact)
+
+
 @dataclass(slots=True)
 class Course:
     """One CAR T course and how it ended."""
