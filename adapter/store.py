@@ -331,12 +331,6 @@ class Store:
         rows = self.db.execute("SELECT body FROM decision ORDER BY id")
         return [msgspec.json.decode(row[0], type=Decision) for row in rows]
 
-    def slices_due(self) -> int:
-        """How many patient-and-type slices are not complete."""
-        return int(
-            self.db.execute("SELECT count(*) FROM slice WHERE due IS NOT NULL").fetchone()[0]
-        )
-
     # -- compression -----------------------------------------------------------------------
 
     def _compress(self, type_: str, body: bytes) -> tuple[int | None, bytes]:
