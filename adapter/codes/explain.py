@@ -3,7 +3,7 @@
 import msgspec
 
 from adapter.codes.lookup import Codes, Meaning, Trace
-from adapter.codes.systems import codes_in, from_short, row_code, short_name, system_of
+from adapter.codes.systems import codes_in, from_short, row_code, short_name, system_of, systems
 from adapter.codes.tables import Row
 from adapter.errors import UsageError
 
@@ -22,9 +22,16 @@ class Explanation(msgspec.Struct, frozen=True):
         head = f"{short_name(self.system)} {' '.join(self.codes) or '(no code)'}"
         said = [
             f"{head} is {m.label} ({m.concept}, {m.subconcept}, {m.group})" for m in self.meanings
-        ] or [f"{head} means nothing here."]
+        ] or [f"{head} means nothing here.{_licensed(self.system)}"]
         fits = [f"  {'won ' if t.won else 'lost'} {_row(t.row)}: {t.why}" for t in self.traces]
         return said + fits + [f"  out  {_row(row)}: {why}" for row, why in self.missed]
+
+
+def _licensed(system: str) -> str:
+    known = systems().get(system)
+    if known is None or known.shipped:
+        return ""
+    return f" The licence of {known.name} forbids shipping its codes: use a site overlay."
 
 
 def _row(row: Row) -> str:
