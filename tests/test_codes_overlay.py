@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from adapter.codes import load_codes
-from adapter.codes.coverage import Seen, coverage
+from adapter.codes.coverage import overlay_row
 from adapter.codes.explain import explain
 from adapter.codes.lint import lint
 from adapter.codes.systems import CM, SNOMED
@@ -191,24 +191,10 @@ def test_explain_wants_system_and_code(text: str) -> None:
         explain(load_codes(), text)
 
 
-def seen(patient: str, code: str, system: str = LOCAL) -> Seen:
-    """One coding of a Condition."""
-    return Seen(patient, system, code, "Condition")
-
-
-def test_coverage_ranks_by_recipients_then_patients() -> None:
-    """What touches recipients comes first; known codes do not appear."""
-    met = [seen("p1", "A"), seen("p2", "A"), seen("p3", "A"), seen("r1", "B"), seen("r1", "B")]
-    gaps = coverage([*met, seen("r1", "C83.3", CM)], load_codes(), frozenset({"r1"}))
-    assert [("B", 1, 1, 2), ("A", 0, 3, 3)] == [
-        (gap.code, gap.recipients, gap.patients, gap.times) for gap in gaps
-    ]
-
-
 def test_coverage_offers_the_row_to_add(tmp_path: Path) -> None:
     """Filled in and signed, the offered row maps the code."""
-    offered = coverage([seen("r1", "a,b")], load_codes())[0].overlay_row
-    assert offered.startswith("add,,,1.2.840.114350.1.13.99,")
+    offered = overlay_row(system=LOCAL, code="a,b", match="exact")
+    assert f'add,,,{LOCAL},"a,b",exact,,,' == offered
     filled = offered.replace("add,,,", "add,infection,sepsis,").removesuffix(",,,")
     codes = load_codes(site(tmp_path, filled + ",,A. Reviewer,2025-03-01\n"))
     assert ["sepsis"] == [m.subconcept for m in codes.lookup(LOCAL, "a,b")]

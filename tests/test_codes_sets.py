@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import pytest
 
 from adapter.codes import load_codes
-from adapter.codes.sets import OURS, concept_map, overlay_from, value_set, write_overlay
+from adapter.codes.sets import OURS, concept_map, overlay_csv, overlay_from, value_set
 from adapter.codes.systems import CM, SNOMED, WHO
 from adapter.codes.tables import catalog
 from adapter.errors import MappingError, ServerError, SliceFailed
@@ -55,7 +55,7 @@ def test_a_value_set_comes_back_as_the_same_rows(
     body = value_set(CODES, concept, subconcept)
     body["compose"].pop("exclude", None)
     back = overlay_from(body, CODES, concept=concept, subconcept=subconcept, **STAMP)
-    write_overlay(back.rows, tmp_path / "back.csv")
+    (tmp_path / "back.csv").write_text(overlay_csv(back.rows), encoding="utf-8")
     ours = {(r.system, r.code, r.match) for r in CODES.rows
             if (r.concept, r.subconcept) == (concept, subconcept)}  # fmt: skip
     site = {(r.system, r.code, r.match) for r in load_codes(tmp_path).rows if r.site}
@@ -65,7 +65,7 @@ def test_a_value_set_comes_back_as_the_same_rows(
 def test_a_concept_map_comes_back_as_the_same_rows(tmp_path: Path) -> None:
     """Subconcepts survive too."""
     back = overlay_from(concept_map(CODES, "organ"), CODES, **STAMP)
-    write_overlay(back.rows, tmp_path / "back.csv")
+    (tmp_path / "back.csv").write_text(overlay_csv(back.rows), encoding="utf-8")
     ours = {(r.subconcept, r.system, r.code, r.match) for r in CODES.rows if r.concept == "organ"}
     site = {(r.subconcept, r.system, r.code, r.match) for r in load_codes(tmp_path).rows if r.site}
     assert ours == site
@@ -81,9 +81,8 @@ def mapped(target: str, code: str, equivalence: str = "equivalent") -> dict[str,
 
 def test_a_local_code_mapped_to_a_standard_one_gets_its_meaning(tmp_path: Path) -> None:
     """Laboratories keep ConceptMaps from local codes to SNOMED CT."""
-    write_overlay(
-        overlay_from(mapped(SNOMED, "840539006"), CODES, **STAMP).rows, tmp_path / "a.csv"
-    )
+    back = overlay_from(mapped(SNOMED, "840539006"), CODES, **STAMP)
+    (tmp_path / "a.csv").write_text(overlay_csv(back.rows), encoding="utf-8")
     found = load_codes(tmp_path).lookup("1.2.3", "DX-1")
     assert [("infection", "covid19")] == [(m.concept, m.group) for m in found]
 
@@ -149,7 +148,7 @@ def test_ours_is_no_web_address() -> None:
 class TerminologyServer:
     """Knows the descendants of two codes, in pages of two; refuses the rest."""
 
-    below: ClassVar = {"40733004": ["40733004", "111", "222", "333"], "363346000": ["444"]}
+    below: ClassVar = {"40733004": ["40733004", "111", "222", "333"], "363346000": ["444", "5,6"]}
 
     def __init__(self) -> None:
         self.asked: list[str] = []

@@ -4,10 +4,10 @@ A ValueSet says which codes belong to one subconcept; a ConceptMap says it of ma
 """
 
 import csv
+import io
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -200,9 +200,10 @@ def _checked(body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-def write_overlay(rows: tuple[Cells, ...], path: Path) -> None:
-    """Overlay rows as a CSV file that a site's folder may hold."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, OVERLAY_HEADER, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+def overlay_csv(rows: tuple[Cells, ...]) -> str:
+    """Overlay rows as the text of a CSV file that a site's folder may hold."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, OVERLAY_HEADER, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

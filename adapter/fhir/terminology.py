@@ -4,13 +4,13 @@ A row with match `descendants` knows its children only when an expansion is load
 a CSV in the site's own folder: SNOMED CT content needs the site's licence and is not ours to ship.
 """
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from adapter.atomic import write_atomically
 from adapter.codes import Codes, short_name
 from adapter.codes.systems import SNOMED
 from adapter.errors import ServerError, SliceFailed
@@ -39,8 +39,9 @@ def expand(ask: Ask, codes: Codes, site: Path) -> list[Note]:
 
     ServerError when no parent at all could be expanded: an older file is then left as it is.
     """
-    parents = sorted({r.code for r in codes.rows if _has_children(r.system, r.match)})
-    notes = [_not_snomed(s) for s in sorted({r.system for r in codes.rows if _other(r)})]
+    asked = [row for row in codes.rows if row.match == "descendants"]
+    parents = sorted({row.code for row in asked if row.system == SNOMED})
+    notes = [_not_snomed(s) for s in sorted({row.system for row in asked} - {SNOMED})]
     below: dict[str, list[str]] = {}
     for parent in parents:
         try:
@@ -53,14 +54,6 @@ def expand(ask: Ask, codes: Codes, site: Path) -> list[Note]:
         raise ServerError("The terminology server expanded nothing.", notes[-1].what)
     _write(below, site / "expansions" / "snomed.csv")
     return notes
-
-
-def _has_children(system: str, match: str) -> bool:
-    return match == "descendants" and system == SNOMED
-
-
-def _other(row: Any) -> bool:
-    return bool(row.match == "descendants" and row.system != SNOMED)
 
 
 def _not_snomed(system: str) -> Note:
@@ -82,18 +75,14 @@ def _descendants(ask: Ask, parent: str) -> list[str]:
         )
         answer = ask("ValueSet/$expand", params)
         expansion = answer.get("expansion", {}) if isinstance(answer, dict) else {}
-        page = [str(one["code"]) for one in expansion.get("contains", []) if one.get("code")]
+        page = [str(one.get("code")) for one in expansion.get("contains", [])]
         found += page
         if not page or len(found) >= int(expansion.get("total") or 0):
-            return sorted({code for code in found if code != parent})
+            return sorted({code for code in found if code != parent and code.isdigit()})
     raise SliceFailed(f"more than {_MOST} descendants")
 
 
 def _write(below: dict[str, list[str]], path: Path) -> None:
+    lines = [f"{SNOMED},{parent},{code}" for parent, codes in below.items() for code in codes]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("system", "parent", "code"))
-        writer.writerows(
-            (SNOMED, parent, code) for parent, codes in below.items() for code in codes
-        )
+    write_atomically(path, "\n".join(("system,parent,code", *lines, "")).encode())
