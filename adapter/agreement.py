@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -12,17 +12,17 @@ from adapter.errors import UsageError
 from adapter.intervals import normal_quantile, number, wilson
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Kappa:
     """Cohen's kappa with SE and limits; NaN where one category takes everything."""
 
     n: int
     observed: float
     expected: float
-    estimate: float
-    se: float
-    lower: float
-    upper: float
+    estimate: float = math.nan
+    se: float = math.nan
+    lower: float = math.nan
+    upper: float = math.nan
 
 
 def cohen_kappa(one: Sequence[str], other: Sequence[str], level: float = 0.95) -> Kappa:
@@ -32,24 +32,22 @@ def cohen_kappa(one: Sequence[str], other: Sequence[str], level: float = 0.95) -
     """
     if len(one) != len(other) or not one:
         raise UsageError("Two readings of the same deaths are needed.", "Give pairs, at least one.")
-    names = sorted({*one, *other})
-    place = {name: i for i, name in enumerate(names)}
+    names, n = sorted({*one, *other}), len(one)
     table = np.zeros((len(names), len(names)))
-    for a, b in zip(one, other, strict=True):
-        table[place[a], place[b]] += 1 / len(one)
+    for (a, b), pairs in Counter(zip(one, other, strict=True)).items():
+        table[names.index(a), names.index(b)] = pairs / n
     rows, columns = table.sum(axis=1), table.sum(axis=0)
     observed, expected = float(np.trace(table)), float(rows @ columns)
     if expected >= 1 - 1e-12:
-        return Kappa(len(one), observed, expected, *[math.nan] * 4)
+        return Kappa(n, observed, expected)
     kappa = (observed - expected) / (1 - expected)
     mixed = columns[:, None] + rows[None, :]  # p.i + pj. for cell (i, j)
     agree = float((np.diag(table) * (1 - np.diag(mixed) * (1 - kappa)) ** 2).sum())
-    off = table - np.diag(np.diag(table))
-    differ = (1 - kappa) ** 2 * float((off * mixed**2).sum())
-    chance = (kappa - expected * (1 - kappa)) ** 2
-    se = math.sqrt(max(agree + differ - chance, 0.0) / len(one)) / (1 - expected)
-    z = normal_quantile(level)
-    return Kappa(len(one), observed, expected, kappa, se, kappa - z * se, min(kappa + z * se, 1.0))
+    apart = float(((table - np.diag(np.diag(table))) * mixed**2).sum()) * (1 - kappa) ** 2
+    variance = agree + apart - (kappa - expected * (1 - kappa)) ** 2
+    se = math.sqrt(max(variance, 0.0) / n) / (1 - expected)
+    half = normal_quantile(level) * se
+    return Kappa(n, observed, expected, kappa, se, kappa - half, min(kappa + half, 1.0))
 
 
 def by_category(
@@ -64,12 +62,8 @@ def by_category(
     rows = []
     for name in sorted({*said, *was}):
         both = pairs[name, name]
-        row: dict[str, Any] = {
-            "cause": name,
-            "both": both,
-            "proposed": said[name],
-            "truth": was[name],
-        }
+        row: dict[str, Any] = {"cause": name, "both": both}
+        row |= {"proposed": said[name], "truth": was[name]}
         for what, base in (("sensitivity", was[name]), ("ppv", said[name])):
             lower, upper = wilson(both, base, level)
             row[what] = both / base if base else None
@@ -80,10 +74,9 @@ def by_category(
 
 def agreement(proposed: Sequence[str], truth: Sequence[str], level: float = 0.95) -> dict[str, Any]:
     """Kappa and the per-cause table, ready for JSON; kappa is None when there are no pairs."""
-    kappa = cohen_kappa(proposed, truth, level) if proposed else None
-    names = ("n", "observed", "expected", "estimate", "se", "lower", "upper")
+    kappa = asdict(cohen_kappa(proposed, truth, level)) if proposed else None
     return {
         "n": len(proposed),
-        "kappa": {name: number(getattr(kappa, name)) for name in names} if kappa else None,
+        "kappa": kappa and {name: number(value) for name, value in kappa.items()},
         "by_cause": by_category(proposed, truth, level),
     }

@@ -16,6 +16,7 @@ import numpy as np
 from adapter.errors import TableError
 from adapter.incidence.risksets import FollowUp, Labels, follow_up
 from adapter.incidence.table import Options, incidence_of_table
+from adapter.intervals import Floats, number
 from adapter.pooling import Scale, Site, pool, pool_horizon, reproduce
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "mappings" / "benchmarks"
@@ -50,13 +51,11 @@ def pool_files(
     """What `cart-nrm pool` prints; with a horizon also the pooled cumulative incidences."""
     sites = [site for path in paths for site in read_sites(path, horizon)]
     names = [site.study for site in sites]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise TableError(f"'{twice[0]}' is given twice.", "Give each site once.")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise TableError(f"'{twice}' is given twice.", "Give each site once.")
     answer = pool(sites)
-    if horizon is not None:
-        answer["horizon"] = pool_horizon(sites, horizon, scale)
-    return answer
+    return answer if horizon is None else {**answer, "horizon": pool_horizon(sites, horizon, scale)}
 
 
 def published_reproduced() -> list[dict[str, Any]]:
@@ -66,8 +65,8 @@ def published_reproduced() -> list[dict[str, Any]]:
 
 def benchmark(name: str) -> list[dict[str, str]]:
     """The rows of one published table: cohorts, pooled or causes."""
-    table = _read_csv(BENCHMARKS / f"{name}.csv")
-    return [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
+    columns = _Csv(BENCHMARKS / f"{name}.csv").columns
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def read_table(path: Path, columns: Columns) -> tuple[FollowUp, list[str]]:
@@ -76,130 +75,98 @@ def read_table(path: Path, columns: Columns) -> tuple[FollowUp, list[str]]:
     Rows with neither time nor event (episodes that are not evaluable) are left out and counted;
     anything else that is missing or impossible is refused.
     """
-    table = _read_csv(path)
-    time = _numbers(table, columns.time, path, NUMBERS)
-    event = _numbers(table, columns.event, path, CODES)
+    table = _Csv(path)
+    time, event = table.numbers(columns.time), table.numbers(columns.event, CODES)
     out = np.isnan(time) & np.isnan(event)
-    if (~out).sum() == 0:
+    if out.all():
         raise TableError(f"{path.name} has no patient.", "Give one row per patient.")
+
+    def labels(name: str | None) -> Labels | None:
+        return None if name is None else np.where(out, "left out", np.array(table.cells(name)))
+
     data = follow_up(
         np.where(out, 0.0, time),
         np.where(out, 0.0, event),
-        _numbers(table, columns.entry, path, NUMBERS) if columns.entry else None,
-        _labels(table, columns.group, path, out),
-        _labels(table, columns.strata, path, out),
+        table.numbers(columns.entry) if columns.entry else None,
+        labels(columns.group),
+        labels(columns.strata),
     )
-    covariates = {name: _covariate(table, name, path) for name in columns.covariates}
+    data = replace(data, covariates={name: table.filled(name) for name in columns.covariates})
     note = f"{out.sum()} rows have neither time nor event and were left out."
-    return replace(data, covariates=covariates).where(~out), [note] if out.any() else []
+    return data.where(~out), [note] if out.any() else []
 
 
-def _read_csv(path: Path) -> dict[str, list[str]]:
-    """Columns by name; comma or semicolon, with or without byte order mark."""
-    try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TableError(f"{path} cannot be read.", "Give a CSV file in UTF-8.") from error
-    head = text.partition("\n")[0]
-    rows = list(csv.reader(text.splitlines(), delimiter=";" if ";" in head else ","))
-    rows = [row for row in rows if row]
-    names = [name.strip() for name in rows[0]] if rows else []
-    if not names or len(set(names)) < len(names):
-        raise TableError(f"{path.name} has no header of unique names.", "Name each column once.")
-    for i, row in enumerate(rows):
-        if len(row) != len(names):
-            hint = "Quote cells that hold a comma, and write every row in full."
+class _Csv:
+    """A CSV file as columns of text; comma or semicolon, with or without byte order mark."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            lines = path.read_text("utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise TableError(f"{path} cannot be read.", "Give a CSV file in UTF-8.") from error
+        delimiter = ";" if lines and ";" in lines[0] else ","
+        rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
+        names = [name.strip() for name in rows[0]] if rows else []
+        if not names or len(set(names)) < len(names):
             raise TableError(
-                f"{path.name}: data row {i} has {len(row)} cells, not {len(names)}.", hint
+                f"{path.name} has no header of unique names.", "Name each column once."
             )
-    columns = zip(*rows[1:], strict=True) if len(rows) > 1 else ([] for _ in names)
-    return {
-        name: [cell.strip() for cell in column] for name, column in zip(names, columns, strict=True)
-    }
+        for i, row in enumerate(rows):
+            if len(row) != len(names):
+                what = f"{path.name}: data row {i} has {len(row)} cells, not {len(names)}."
+                raise TableError(what, "Quote cells that hold a comma; write every row in full.")
+        self.path, self.size = path, len(rows) - 1
+        self.columns = {name: [row[i].strip() for row in rows[1:]] for i, name in enumerate(names)}
 
+    def cells(self, name: str) -> list[str]:
+        """One column as text."""
+        if name not in self.columns:
+            has = f"It has: {', '.join(self.columns)}."
+            raise TableError(f"{self.path.name} has no column '{name}'.", has)
+        return self.columns[name]
 
-def _column(table: dict[str, list[str]], name: str, path: Path) -> list[str]:
-    if name not in table:
-        raise TableError(f"{path.name} has no column '{name}'.", f"It has: {', '.join(table)}.")
-    return table[name]
+    def numbers(self, name: str, hint: str = NUMBERS) -> Floats:
+        """One column as numbers, NaN where blank."""
+        values = []
+        for row, cell in enumerate(self.cells(name), start=1):
+            try:
+                values.append(math.nan if cell in BLANK else float(cell))
+            except ValueError:
+                what = f"Column '{name}', data row {row}: '{cell}' is not a number."
+                raise TableError(what, hint) from None
+        return np.array(values)
 
-
-def _numbers(
-    table: dict[str, list[str]], name: str, path: Path, hint: str
-) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """One column as numbers, NaN where blank."""
-    cells = _column(table, name, path)
-    try:
-        return np.array([math.nan if cell in BLANK else float(cell) for cell in cells])
-    except ValueError:
-        row, cell = next((i, c) for i, c in enumerate(cells, 1) if not _is_number(c))
-    raise TableError(f"Column '{name}', data row {row}: '{cell}' is not a number.", hint)
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        return cell in BLANK or float(cell) is not None
-    except ValueError:
-        return False
-
-
-def _labels(
-    table: dict[str, list[str]], name: str | None, path: Path, out: np.ndarray[Any, Any]
-) -> Labels | None:
-    if name is None:
-        return None
-    return np.where(out, "left out", np.array(_column(table, name, path), str))
-
-
-def _covariate(
-    table: dict[str, list[str]], name: str, path: Path
-) -> np.ndarray[Any, np.dtype[np.float64]]:
-    values = _numbers(table, name, path, "Covariates are numbers; code categories as 0 and 1.")
-    if np.isnan(values).any():
-        row = int(np.flatnonzero(np.isnan(values))[0]) + 1
-        raise TableError(f"Column '{name}', data row {row}: no value.", "Fill it or leave it out.")
-    return values
+    def filled(self, name: str, whole: bool = False) -> Floats:
+        """One column as numbers without gaps, on request whole ones."""
+        values = self.numbers(name)
+        bad = ~np.isfinite(values) | (whole & (values != np.floor(values)))
+        if bad.any():
+            what = f"Column '{name}', data row {np.argmax(bad) + 1}: no {'whole ' * whole}number."
+            raise TableError(what, "Fill it, or leave the row out and say so.")
+        return values
 
 
 def read_sites(path: Path, horizon: float | None = None) -> list[Site]:
     """The site of a summary.json, or CSV rows `study,n,events` [`subgroup`] [`estimate,se`]."""
     if path.suffix.lower() == ".json":
         return [_site_of_summary(path, horizon)]
-    table = _read_csv(path)
-    studies, size = _column(table, "study", path), len(_column(table, "study", path))
-    n, events = (_counts(table, name, path) for name in ("n", "events"))
-    subgroups = table.get("subgroup", [""] * size)
-    pairs = [
-        _numbers(table, name, path, NUMBERS) if name in table else np.full(size, np.nan)
+    table = _Csv(path)
+    counts = (map(int, table.filled(name, whole=True)) for name in ("n", "events"))
+    subgroups = table.columns.get("subgroup", [""] * table.size)
+    incidences = (
+        map(number, table.numbers(name)) if name in table.columns else [None] * table.size
         for name in ("estimate", "se")
-    ]
-    return [
-        Site(
-            studies[i], n[i], events[i], subgroups[i], _or_none(pairs[0][i]), _or_none(pairs[1][i])
-        )
-        for i in range(size)
-    ]
-
-
-def _counts(table: dict[str, list[str]], name: str, path: Path) -> list[int]:
-    values = _numbers(table, name, path, "Write a whole number.")
-    bad = np.flatnonzero(~(values == np.floor(values)) | ~np.isfinite(values))
-    if len(bad):
-        raise TableError(f"Column '{name}', data row {bad[0] + 1}: no whole number.", NUMBERS)
-    return [int(value) for value in values]
-
-
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
+    )
+    return list(map(Site, table.cells("study"), *counts, subgroups, *incidences))
 
 
 def _site_of_summary(path: Path, horizon: float | None) -> Site:
-    hint = "Give the file that `cart-nrm export summary.json` wrote."
     try:
         summary = json.loads(path.read_text("utf-8"))
         site = Site(str(summary["study"]), int(summary["n"]), int(summary["events"]))
         curves = [c for c in summary.get("curves", []) if c["cause"] == NRM and c["group"] is None]
         points = [p for curve in curves for p in curve["at"] if p["time"] == horizon]
     except (OSError, ValueError, KeyError, TypeError) as error:
+        hint = "Give the file that `cart-nrm export summary.json` wrote."
         raise TableError(f"{path.name} is no summary.", hint) from error
     return replace(site, estimate=points[0]["estimate"], se=points[0]["se"]) if points else site

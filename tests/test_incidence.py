@@ -1,5 +1,6 @@
 """Cumulative incidence, Kaplan-Meier, risk tables and plain rates: toys, identities, traps."""
 
+import json
 import time as clock
 from collections.abc import Callable
 from typing import Any
@@ -273,6 +274,19 @@ def test_the_answer_has_the_promised_shape() -> None:
     assert {"cause", "statistic", "df", "p"} <= set(answer["gray"][0])
     assert {"group", "at", "median"} <= set(answer["survival"][0])
     assert [None] == [row["group"] for row in incidence_of_table(follow_up([1], [1]))["survival"]]
+
+
+def test_the_answer_is_json_that_every_reader_takes() -> None:
+    """No NaN and no infinity, also where a group has no event, one patient or only censorings."""
+    tables = [
+        follow_up([], []),
+        follow_up([5], [0]),
+        follow_up(TIMES, EVENTS, group=list("AAAAAAAB")),
+        follow_up(TIMES, EVENTS, entry=[0, 0, 1, 1, 2, 2, 3, 3], group=list("AABBCCAA")),
+        follow_up([1, 1, 2, 2, 3, 3], [2, 1, 2, 1, 2, 1], group=list("AABBAB")),
+    ]
+    for data in tables:
+        json.dumps(incidence_of_table(data, Options(models=True)), allow_nan=False)
 
 
 tables = st.lists(

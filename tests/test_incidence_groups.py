@@ -132,9 +132,12 @@ def test_a_model_that_runs_to_infinity_is_refused() -> None:
     spared = np.where((data.group == "B") & (data.event == 2), 0, data.event)
     with pytest.raises(TableError, match="converge"):
         fine_gray(replace(data, event=spared), 2)
+    with pytest.raises(TableError, match="Cox model does not converge"):
+        cause_specific_cox(replace(data, event=spared), 2)
     constant = replace(data, group=None, covariates={"one": np.ones(data.n)})
-    with pytest.raises(TableError, match="converge"):
-        fine_gray(constant, 2)
+    for model in (fine_gray, cause_specific_cox):
+        with pytest.raises(TableError, match="converge"):
+            model(constant, 2)
 
 
 def test_models_say_what_they_cannot_do() -> None:

@@ -1,6 +1,7 @@
 """Pooling: the published table, other software's methods by hand, and refusals."""
 
 import csv
+import json
 import math
 from collections.abc import Callable
 
@@ -243,6 +244,7 @@ def test_any_sites_pool_inside_their_range_or_say_why_not(found: list[Site]) -> 
     """No overflow, no NaN, and the pooled value lies among the sites'."""
     answer = pool(found)
     shares = [s.events / s.n for s in found]
+    json.dumps(answer, allow_nan=False)
     glmm, other = answer["glmm"], answer["reml_hk"]
     assert min(shares) - 1e-6 <= glmm["estimate"] <= max(shares) + 1e-6
     assert all(math.isfinite(other[key]) for key in ("estimate", "lower", "upper", "tau2", "i2"))

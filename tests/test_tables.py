@@ -74,7 +74,7 @@ def test_entry_strata_and_covariates(table: Write) -> None:
         ("time,event\n4,0.5\n", Columns(), "no whole number in data row 1"),
         ("time,event,e\n9,1,0\n4,1,4\n", Columns(entry="e"), "Entry at or after .* data row 2"),
         ("time,event,g\n4,1,\n", Columns(group="g"), "No group in data row 1"),
-        ("time,event,a\n4,1,\n", Columns(covariates=("a",)), "Column 'a', data row 1: no value"),
+        ("time,event,a\n4,1,\n", Columns(covariates=("a",)), "Column 'a', data row 1: no number"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_row(

@@ -21,26 +21,8 @@ from adapter.incidence.risksets import FollowUp, RiskSets, count, follow_up, ris
 from adapter.incidence.table import Options, incidence_of_table
 
 __all__ = [
-    "Curve",
-    "FollowUp",
-    "Options",
-    "RiskSets",
-    "cause_specific_cox",
-    "count",
-    "crude",
-    "cumulative_incidence",
-    "density",
-    "early_late",
-    "fine_gray",
-    "follow_up",
-    "gray_test",
-    "incidence_of_table",
-    "log_rank",
-    "median",
-    "pairwise_gray",
-    "patient_days",
-    "risk_table",
-    "split_incidence",
-    "survival",
-    "upper_bound",
-]
+    "Curve", "FollowUp", "Options", "RiskSets", "cause_specific_cox", "count", "crude",
+    "cumulative_incidence", "density", "early_late", "fine_gray", "follow_up", "gray_test",
+    "incidence_of_table", "log_rank", "median", "pairwise_gray", "patient_days", "risk_table",
+    "split_incidence", "survival", "upper_bound",
+]  # fmt: skip

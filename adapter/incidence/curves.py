@@ -12,7 +12,7 @@ import numpy as np
 
 from adapter.errors import UsageError
 from adapter.incidence.risksets import TIE, Floats, FollowUp, RiskSets
-from adapter.intervals import limits, none_seen, poisson, wilson
+from adapter.intervals import limits, none_seen, number, poisson, wilson
 
 Variance = Literal["greenwood", "aalen"]
 VARIANCES: tuple[Variance, ...] = get_args(Variance)
@@ -136,21 +136,26 @@ def upper_bound(sets: RiskSets, t: float, level: float = 0.95) -> float | None:
     return none_seen(sets.at_risk_at(t) + int(sets.events[:row].sum()), level)
 
 
+def _share(part: int, whole: int, level: float) -> dict[str, float | None]:
+    lower, upper = wilson(part, whole, level)
+    share = part / whole if whole else None
+    return {"estimate": share, "lower": number(lower), "upper": number(upper)}
+
+
 def crude(data: FollowUp, cause: int, level: float = 0.95) -> dict[str, Any]:
     """Events over patients with Wilson limits: no cumulative incidence, but what papers report."""
     events = int((data.event == cause).sum())
-    lower, upper = wilson(events, data.n, level)
-    share = events / data.n if data.n else None
-    return {"events": events, "n": data.n, "estimate": share, "lower": lower, "upper": upper}
+    return {"events": events, "n": data.n, **_share(events, data.n, level)}
 
 
 def density(events: int, patient_days: float, level: float = 0.95) -> dict[str, float | None]:
     """Events per 1,000 patient-days with exact Poisson limits; None when nobody was at risk."""
-    scale = 1000 / patient_days if patient_days > 0 else None
-    lower, upper = poisson(events, level)
-    rates = {"per_1000_days": float(events), "lower": lower, "upper": upper}
-    scaled = {name: None if scale is None else rate * scale for name, rate in rates.items()}
-    return {"events": float(events), "patient_days": patient_days, **scaled}
+    values = zip(
+        ("per_1000_days", "lower", "upper"), (events, *poisson(events, level)), strict=True
+    )
+    days = patient_days if patient_days > 0 else None
+    rates = {name: 1000 * value / days if days else None for name, value in values}
+    return {"events": events, "patient_days": patient_days, **rates}
 
 
 def early_late(
@@ -162,16 +167,9 @@ def early_late(
     """
     times = data.time[data.event == cause]
     early = int((times < day).sum())
-    lower, upper = wilson(early, len(times), level)
-    share = early / len(times) if len(times) else None
-    return {
-        "day": day,
-        "early": early,
-        "late": len(times) - early,
-        "early_share": share,
-        "lower": lower,
-        "upper": upper,
-    }
+    share = _share(early, len(times), level)
+    share["early_share"] = share.pop("estimate")
+    return {"day": day, "early": early, "late": len(times) - early, **share}
 
 
 def patient_days(data: FollowUp) -> float:

@@ -1,7 +1,7 @@
 """Who was under observation when: the counts that every curve and test is made of."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -42,14 +42,13 @@ class FollowUp:
 
     def where(self, mask: NDArray[np.bool_]) -> "FollowUp":
         """The patients for which `mask` is true."""
-        return FollowUp(
-            self.time[mask],
-            self.event[mask],
-            None if self.entry is None else self.entry[mask],
-            None if self.group is None else self.group[mask],
-            None if self.strata is None else self.strata[mask],
-            {name: values[mask] for name, values in self.covariates.items()},
-        )
+        columns = {name: getattr(self, name) for name in ("entry", "group", "strata")}
+        picked: dict[str, Any] = {
+            name: values[mask] for name, values in columns.items() if values is not None
+        }
+        covariates = {name: values[mask] for name, values in self.covariates.items()}
+        picked |= {"time": self.time[mask], "event": self.event[mask]}
+        return replace(self, covariates=covariates, **picked)
 
     def by_group(self) -> list[tuple[str | None, "FollowUp"]]:
         """Each group's name and patients; one nameless group where there is no group column."""
@@ -189,32 +188,26 @@ def count(data: FollowUp, causes: Iterable[int] = ()) -> RiskSets:
     late = np.empty(0) if data.entry is None else np.sort(data.entry[np.isfinite(data.entry)])
     grid, place = time_grid(np.concatenate([data.time, late]) if len(late) else data.time)
     place, entered = place[: data.n], place[data.n :]
-    codes, column = _event_columns(data.event)
-    width = len(codes)
-    place *= width  # in place: at a million patients a fresh array costs as much as the counting
+    codes, column = _event_columns(data.event, np.array([0, *causes]))
+    place *= len(codes)  # in place: at a million patients a fresh array costs as much as counting
     place += column
-    table = np.bincount(place, minlength=len(grid) * width).reshape(-1, width)
+    table = np.bincount(place, minlength=len(grid) * len(codes)).reshape(-1, len(codes))
     leaving = table.sum(axis=1)
     at_risk = leaving[::-1].cumsum()[::-1]
     if len(late):
         at_risk = at_risk - np.bincount(entered, minlength=len(grid))[::-1].cumsum()[::-1]
     seen = leaving > 0
-    wanted = tuple(sorted({*causes, *(code for code in codes if code > 0)}))
-    lookup = {code: i for i, code in enumerate(codes)}
-    empty = np.zeros(int(seen.sum()), np.int64)
-    columns = [table[seen, lookup[c]] if c in lookup else empty for c in wanted]
-    events = np.stack(columns, axis=1) if columns else np.empty((len(empty), 0), np.int64)
-    censored = table[seen, lookup[0]] if 0 in lookup else empty
-    return RiskSets(grid[seen], at_risk[seen], events, wanted, censored, late)
+    table = table[seen]
+    return RiskSets(grid[seen], at_risk[seen], table[:, 1:], codes[1:], table[:, 0], late)
 
 
-def _event_columns(event: Ints) -> tuple[list[int], Ints]:
-    """Event codes in use and each patient's column among them; small codes are columns already."""
-    highest = int(event.max(initial=0))
+def _event_columns(event: Ints, wanted: Ints) -> tuple[tuple[int, ...], Ints]:
+    """Event codes, 0 first, and each patient's column among them; small codes are columns."""
+    highest = int(max(event.max(initial=0), wanted.max()))
     if highest <= MANY_CAUSES:
-        return list(range(highest + 1)), event
-    codes, column = np.unique(event, return_inverse=True)
-    return [int(code) for code in codes], column
+        return tuple(range(highest + 1)), event
+    codes, column = np.unique(np.concatenate([wanted, event]), return_inverse=True)
+    return tuple(codes.tolist()), column[len(wanted) :]
 
 
 def risk_table(sets: RiskSets, ticks: Iterable[float]) -> list[dict[str, Any]]:
@@ -224,19 +217,11 @@ def risk_table(sets: RiskSets, ticks: Iterable[float]) -> list[dict[str, Any]]:
     """
     rows = []
     for t in ticks:
-        row = sets.before(t)
+        row, at_risk, late = sets.before(t), sets.at_risk_at(t), sets.not_entered(t)
         events = {c: int(sets.events[:row, i].sum()) for i, c in enumerate(sets.causes)}
-        censored, late = int(sets.censored[:row].sum()), sets.not_entered(t)
-        at_risk = sets.at_risk_at(t)
+        censored = int(sets.censored[:row].sum())
         if at_risk + sum(events.values()) + censored + late != sets.n:
             raise AssertionError(f"the risk table at {t} does not add up to {sets.n}")
-        rows.append(
-            {
-                "time": t,
-                "at_risk": at_risk,
-                "events": events,
-                "censored": censored,
-                "not_entered": late,
-            }
-        )
+        counts = {"events": events, "censored": censored, "not_entered": late}
+        rows.append({"time": t, "at_risk": at_risk, **counts})
     return rows
