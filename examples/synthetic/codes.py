@@ -43,6 +43,7 @@ PRODUCTS = {
     "afami-cel": ("XW03368", "Q2057", "2690256", "", ""),
     "amivantamab": ("XW033B7", "", "", "", ""),
 }
+LOOK_ALIKES = ("lifileucel", "afami-cel", "amivantamab")  # never under a CAR T code
 PCS_FY2021 = {"brexu-cel": "XW23346", "liso-cel": "XW24376"}
 PCS_GENERIC = ("XW033C3", "XW043C7")  # until FY2021, and since
 

@@ -92,6 +92,8 @@ class Us:
         match style:
             case "drug":
                 return None
+            case _ if product in codes.LOOK_ALIKES:
+                found = [coding(PCS, pcs), *billed]
             case "generic":
                 found = [generic]
             case "cpt+hcpcs":
