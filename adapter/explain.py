@@ -77,9 +77,9 @@ def what_would_change(judged: Judged, plan: Plan) -> tuple[str, ...]:
         return ()
     said = []
     if verdict.rule:
-        rest = [finding for finding in judged.findings if finding.rule != verdict.rule]
+        rest = [finding for finding in judged.findings if finding.cause is not verdict.cause]
         other = decide(rest, judged.episode, plan)
-        said.append(f"Without {verdict.rule}: {_named(other)}.")
+        said.append(f"If the evidence of {_plain(verdict.cause)} were wrong: {_named(other)}.")
     blind = [f for f in judged.findings if f.answer is Answer.CANNOT_TELL and f.kind == "chart"]
     for sentence, same in groupby(sorted(blind, key=lambda f: f.sentence), lambda f: f.sentence):
         causes = ", ".join(dict.fromkeys(str(finding.cause) for finding in same))
@@ -147,9 +147,13 @@ def _changes(judged: Judged, plan: Plan) -> str:
 
 
 def _named(verdict: Verdict) -> str:
-    detail = f" ({verdict.subcause.replace('_', ' ')})" if verdict.subcause else ""
+    detail = f" ({_plain(verdict.subcause)})" if verdict.subcause else ""
     sure = f", {verdict.certainty}" if verdict.certainty is not Certainty.NONE else ""
-    return f"{verdict.cause.replace('_', ' ')}{detail}{sure}"
+    return f"{_plain(verdict.cause)}{detail}{sure}"
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _deciding(judged: Judged) -> Iterable[Fact]:
@@ -170,16 +174,31 @@ def _old(fact: Fact, episode: Episode) -> bool:
 def _grouped(
     facts: Iterable[Fact], episode: Episode
 ) -> Iterable[tuple[tuple[str, str], list[Fact]]]:
-    """The same words on one day are one row."""
-    named = [((_day(fact.when, episode), _what(fact, episode)), fact) for fact in facts]
+    """The same words on one day are one row; a series of one laboratory value is one row."""
     found: dict[tuple[str, str], list[Fact]] = {}
-    for key, fact in named:
-        found.setdefault(key, []).append(fact)
+    series: dict[str, list[Fact]] = {}
+    for fact in facts:
+        if fact.concept in ("lab", "vital"):
+            series.setdefault(fact.label or fact.subconcept, []).append(fact)
+    for fact in facts:
+        same = series.get(fact.label or fact.subconcept, [fact])
+        if fact is same[-1]:
+            what = _range(same) if len(same) > 1 else _what(fact, episode)
+            found.setdefault((_day(fact.when, episode), what), []).extend(same)
     return found.items()
 
 
+def _range(facts: list[Fact]) -> str:
+    values = [fact.value for fact in facts if fact.value is not None]
+    last = facts[-1]
+    name = last.label or last.subconcept.replace("_", " ")
+    return f"{name} {min(values):g} to {max(values):g} {last.unit} ({len(values)} values)"
+
+
 def _sources(facts: Iterable[Fact]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(fact.source for fact in facts))
+    """Of a long series the first and the last."""
+    every = tuple(dict.fromkeys(fact.source for fact in facts))
+    return every if len(every) <= 3 else (every[0], "...", every[-1])
 
 
 def _day(when: Interval | None, episode: Episode) -> str:

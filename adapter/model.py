@@ -32,6 +32,7 @@ SUBCAUSES: dict[Cause, tuple[str, ...]] = {
     Cause.SECOND_MALIGNANCY: (
         "mds_aml", "t_cell", "other_haematologic", "solid", "unspecified",
     ),
+    Cause.OTHER: ("gvhd", "hct", "accident", "suicide", "violence"),
 }  # fmt: skip
 
 

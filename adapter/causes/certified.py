@@ -11,7 +11,6 @@ _ORGANS: dict[Cause, frozenset[str]] = {
     Cause.HEMORRHAGE: hemorrhage.INTRACRANIAL | hemorrhage.MAJOR,
     Cause.CARDIOVASCULAR_RESPIRATORY: cardiorespiratory.ORGANS,
     Cause.ORGAN_FAILURE: organs.DISEASES | {"metabolic"},
-    Cause.OTHER: frozenset({"gvhd"}),
 }
 _TOXICITIES = {
     "crs": Cause.CRS,
@@ -52,7 +51,9 @@ class CertifiedTreatedDisease(other.Hint):
 
     def look(self, chart: Chart) -> Seen | None:
         """The certificate names the treated disease ({display}), and no relapse is recorded."""
-        return self.seen(tuple(f for f in chart.certified() if f.concept == "indication"))
+        treated = {chart.episode.indication, "NHL_unspecified", "B_NHL_unspecified"}
+        named = (f for f in chart.certified() if f.concept == "indication" and f.group in treated)
+        return self.seen(tuple(named))
 
 
 class CertifiedAlso(other.Hint):
@@ -82,9 +83,11 @@ def meaning(fact: Fact, chart: Chart) -> tuple[Cause, str] | None:
         known = fact.group in SUBCAUSES[Cause.SECOND_MALIGNANCY]
         return (Cause.SECOND_MALIGNANCY, fact.group) if known else None
     if fact.concept == "external_cause" and fact.group in other.EXTERNAL:
-        return Cause.OTHER, ""
+        return Cause.OTHER, other.external_subcause(fact)
     if fact.concept == "toxicity" and fact.group in _TOXICITIES:
         return _TOXICITIES[fact.group], ""
     if fact.concept == "organ" and fact.kind != "mechanism" and not chart.garbage(fact):
+        if fact.group == "gvhd":
+            return Cause.OTHER, "gvhd"
         return next(((c, "") for c, groups in _ORGANS.items() if fact.group in groups), None)
     return None

@@ -18,7 +18,7 @@ class CodedHlh(Rule):
     source = "IEC-HS has no code of its own; Hines et al. 2023; window convention"
 
     def look(self, chart: Chart) -> Seen | None:
-        """{display} was diagnosed {days} and not recorded as over."""
+        """{display} was diagnosed {days}; no earlier recovery is recorded."""
         found = chart.active(self.window, "toxicity", {"iec_hs"}, (), _OPEN)
         found = chart.after_infusion(found)
         return Seen(found) if found else None

@@ -34,7 +34,7 @@ class Infection(Rule):
     but: frozenset[str] = _APART
 
     def look(self, chart: Chart) -> Seen | None:
-        """{display} was diagnosed {days} and is not recorded as over.{organism}"""
+        """{display} was diagnosed {days}; no earlier recovery is recorded.{organism}"""
         return seen(
             chart, chart.active(self.window, "infection", self.groups, self.kinds, self.but)
         )

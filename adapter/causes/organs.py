@@ -43,7 +43,7 @@ class MarrowFailure(Rule):
     certainty = Certainty.POSSIBLE
 
     def look(self, chart: Chart) -> Seen | None:
-        """{display} was diagnosed {days} and is not recorded as over."""
+        """{display} was diagnosed {days}; no earlier recovery is recorded."""
         found = chart.active(self.window, "toxicity", (), {"marrow"})
         return Seen(found) if found else None
 

@@ -29,7 +29,7 @@ class GvhdAfterTransplant(Rule):
         """{display} {days}, after an allogeneic transplant."""
         later = transplants(chart)
         found = chart.after_infusion(chart.active(self.window, "organ", {"gvhd"}))
-        return Seen(found + later) if found and later else None
+        return Seen(found + later, "gvhd") if found and later else None
 
 
 class LaterTransplant(Rule):
@@ -46,7 +46,7 @@ class LaterTransplant(Rule):
     def look(self, chart: Chart) -> Seen | None:
         """An allogeneic transplant was done {days}."""
         found = tuple(f for f in transplants(chart) if chart.gap(f.when).low <= self.window)
-        return Seen(found) if found else None
+        return Seen(found, "hct") if found else None
 
 
 class ExternalCause(Rule):
@@ -63,7 +63,7 @@ class ExternalCause(Rule):
     def look(self, chart: Chart) -> Seen | None:
         """{display} was recorded {days}."""
         found = chart.active(self.window, "external_cause", EXTERNAL)
-        return Seen(found) if found else None
+        return Seen(found, external_subcause(found[0])) if found else None
 
 
 class Hint(Rule):
@@ -121,6 +121,13 @@ class DisputedDeath(Hint):
         if death is None or not death.disputed:
             return None
         return self.seen(death.facts)
+
+
+def external_subcause(fact: Fact) -> str:
+    """accident, suicide or violence; "" for undetermined intent."""
+    word = fact.kind if fact.group == "manner" else fact.group
+    same = {"self_harm": "suicide", "assault": "violence", "homicide": "violence"}
+    return same.get(word, word if word in ("accident", "suicide") else "")
 
 
 def transplants(chart: Chart) -> Facts:

@@ -8,6 +8,7 @@ STEROIDS = frozenset({"dexamethasone", "methylprednisolone"})
 CRS_DRUGS = frozenset({"tocilizumab", "siltuximab", "anakinra"})
 #: Signs of ICANS that have codes of their own.
 BRAIN = frozenset({"encephalopathy", "seizure", "cerebral_edema"})
+_CRS_DAYS = 21  # CRS hardly begins later (US9: none after two weeks); convention
 _ICANS_DAYS = 60  # encephalopathy this soon after infusion may be ICANS (convention)
 
 
@@ -23,6 +24,12 @@ def graded(facts: Facts, *grades: int | None) -> Facts:
     return tuple(fact for fact in facts if grade_of(fact) in grades)
 
 
+def soon_after_infusion(chart: Chart, facts: Facts, days: int) -> Facts:
+    """Those that began from day 0 to this day."""
+    latest = chart.episode.infusion.last + days
+    return tuple(f for f in chart.after_infusion(facts) if f.when and f.when.last <= latest)
+
+
 class Toxicity(Rule):
     """Toxicity of the CAR T cells"""
 
@@ -31,7 +38,7 @@ class Toxicity(Rule):
     treatment = CRS_DRUGS
 
     def look(self, chart: Chart) -> Seen | None:
-        """{display} began {days} and is not recorded as over."""
+        """{display} began {days}; no earlier recovery is recorded."""
         facts = chart.after_infusion(chart.active(self.window, "toxicity", {self.group}))
         found = graded(facts, *self.grades)
         return Seen(found) if found else None
@@ -67,6 +74,25 @@ class UngradedCrs(Toxicity):
     rank = 65
 
 
+class CrsByTreatment(Toxicity):
+    """An unspecific immune code and cytokine blockade soon after infusion, within {window} days"""
+
+    cause = Cause.CRS
+    needs = frozenset({"Condition", "MedicationAdministration"})
+    certainty = Certainty.POSSIBLE
+    window = 14
+    rank = 77
+    treatment = frozenset()
+    source = "convention: ICD-10-GM and WHO ICD-10 have no code for CRS; drugs alone are no proof"
+
+    def look(self, chart: Chart) -> Seen | None:
+        """{display} {days}: this may be cytokine release syndrome, which has no code here."""
+        codes = chart.active(self.window, "toxicity", {"immune_other", "iec_complication"})
+        codes = soon_after_infusion(chart, codes, _CRS_DAYS)
+        drugs = chart.treated(self.window, CRS_DRUGS)
+        return Seen(codes + drugs) if codes and drugs else None
+
+
 class FatalIcans(Toxicity):
     """Neurotoxicity (ICANS) of grade 5"""
 
@@ -89,25 +115,31 @@ class SevereIcans(Toxicity):
     source = "ASTCT grades (Lee et al. 2019); window convention"
 
 
-class UngradedNeurotoxicity(Toxicity):
-    """ICANS without a grade, or its signs soon after infusion, active within {window} days"""
+class UngradedIcans(Toxicity):
+    """ICANS without a grade, active at most {window} days before death"""
 
     cause = Cause.NEUROTOXICITY
+    group, grades = "icans", (None,)
     certainty = Certainty.POSSIBLE
     window = 14
     rank = 66
     treatment = STEROIDS
 
+
+class SignsOfIcans(Toxicity):
+    """Encephalopathy, seizure or brain oedema soon after infusion, active within {window} days"""
+
+    cause = Cause.NEUROTOXICITY
+    certainty = Certainty.POSSIBLE
+    window = 7
+    rank = 73
+    treatment = STEROIDS
+    source = "convention; before October 2021 ICANS was coded as toxic encephalopathy"
+
     def look(self, chart: Chart) -> Seen | None:
-        """{display} began {days} and is not recorded as over."""
-        icans = graded(chart.active(self.window, "toxicity", {"icans"}), None)
-        latest = chart.episode.infusion.last + _ICANS_DAYS
-        signs = tuple(
-            fact
-            for fact in chart.active(self.window, "toxicity", BRAIN)
-            if fact.when is not None and fact.when.last <= latest
-        )
-        found = chart.after_infusion(dict.fromkeys(icans + signs))
+        """{display} began {days}; no earlier recovery is recorded."""
+        signs = chart.active(self.window, "toxicity", BRAIN)
+        found = soon_after_infusion(chart, signs, _ICANS_DAYS)
         return Seen(found) if found else None
 
 
@@ -123,6 +155,6 @@ class LateNeurotoxicity(Rule):
     source = "known after BCMA-directed products (GK); window convention"
 
     def look(self, chart: Chart) -> Seen | None:
-        """{display} began {days} and is not recorded as over."""
+        """{display} began {days}; no earlier recovery is recorded."""
         found = chart.after_infusion(chart.active(self.window, "toxicity", {"neuro_other"}))
         return Seen(found) if found else None
