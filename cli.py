@@ -494,5 +494,75 @@ def coverage(settings: Settings, most: int, json_: bool) -> None:
     _print_json(_builtins(gaps)) if json_ else click.echo(coverage_in_words(gaps))
 
 
+@mappings.command("expand")
+@click.option("--terminology-server", help="FHIR base of a terminology server, asked without login")
+@common
+def expand_(settings: Settings, terminology_server: str | None) -> None:
+    """Fetch the descendants of our SNOMED CT codes into the site folder ($expand by ECL).
+
+    Example: cart-nrm mappings expand --terminology-server https://tx.example.org/r4
+    --site-mappings site/
+    """
+    from adapter.config import Auth
+    from adapter.fhir.client import Client
+    from adapter.fhir.terminology import asking, expand
+
+    site = settings.site_mappings
+    if site is None:
+        raise UsageError("The descendants have no place to go.", "Name it with --site-mappings.")
+    if terminology_server:  # our login is for the hospital's server only
+        settings = settings.model_copy(update={"server": terminology_server, "auth": Auth()})
+    client = Client(settings)
+    try:
+        for note in expand(asking(client), _codes(settings), site):
+            click.echo(str(note), err=True)
+    finally:
+        client.close()
+
+
+@mappings.command("export")
+@click.argument("concept")
+@click.option("--as", "kind", type=click.Choice(["valueset", "conceptmap"]), default="valueset")
+@click.option("--subconcept", default="", help="only this one (ValueSet)")
+@common
+def export_set(settings: Settings, concept: str, kind: str, subconcept: str) -> None:
+    """Print one concept as a FHIR ValueSet or ConceptMap.
+
+    Example: cart-nrm mappings export cart_infusion > cart_infusion.json
+    """
+    from adapter.codes.sets import concept_map, value_set
+
+    codes = _codes(settings)
+    body = (
+        value_set(codes, concept, subconcept) if kind == "valueset" else concept_map(codes, concept)
+    )
+    _print_json(body)
+
+
+@mappings.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--signed", required=True, help="who decides that these codes mean this")
+@click.option("--dated", required=True, help="when, YYYY-MM-DD")
+@click.option("--concept", default="", help="what the codes of a ValueSet mean")
+@click.option("--subconcept", default="")
+@common
+def import_set(settings: Settings, file: Path, **named: str) -> None:
+    """Print a FHIR ValueSet or ConceptMap as rows for the site overlay.
+
+    Example: cart-nrm mappings import lab-map.json --signed "A. Reviewer" --dated 2025-03-01
+    > site/lab.csv
+    """
+    from adapter.codes.sets import overlay_csv, overlay_from
+
+    try:
+        resource = json.loads(file.read_bytes())
+    except ValueError:
+        raise UsageError(f"{file} is not JSON.") from None
+    found = overlay_from(resource, _codes(settings), **named)
+    click.echo(overlay_csv(found.rows), nl=False)
+    for left in found.left_out:
+        click.echo(f"left out: {left}", err=True)
+
+
 if __name__ == "__main__":
     main()
