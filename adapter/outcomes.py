@@ -134,7 +134,8 @@ def _relapse(episode: Episode, policy: Policy) -> _Event | None:
 
 def _claims(episode: Episode) -> list[Fact]:
     """What may say relapse or progression of the treated disease."""
-    return [fact for fact in evidence(episode.timeline.facts) if _says_relapse(fact, episode)]
+    said = episode.timeline.of("disease_status", "indication")
+    return [fact for fact in evidence(said) if _says_relapse(fact, episode)]
 
 
 def _says_relapse(fact: Fact, episode: Episode) -> bool:

@@ -6,7 +6,7 @@ from typing import Protocol
 import msgspec
 
 from adapter.dates import Interval
-from adapter.model import Fact, Note, Timeline
+from adapter.model import NO_EVIDENCE, Fact, Note, Timeline
 
 #: Facts for which the living patient must have been there; reading FHIR makes a `contact` of each.
 PRESENCE = frozenset(
@@ -15,6 +15,10 @@ PRESENCE = frozenset(
         "cart_infusion", "cart_product", "lymphodepletion", "bridging", "hct", "supportive_drug",
     }
 )  # fmt: skip
+
+
+_NEVER = NO_EVIDENCE | {"history"}
+_UNDATED = (10**9, 0, 0, "")  # undated facts come last
 
 
 class HasFacts(Protocol):
@@ -60,15 +64,17 @@ def evidence(facts: Iterable[Fact]) -> list[Fact]:
 
     "Status after" (German certainty Z, Z92.850) says that it once happened, not when.
     """
-    return [fact for fact in facts if fact.counts and "history" not in fact.traits]
+    return [
+        fact
+        for fact in facts
+        if (not fact.traits or fact.traits.isdisjoint(_NEVER))
+        and not fact.concept.endswith("_EXCLUDE")
+    ]
 
 
 def _statement(fact: Fact) -> tuple[object, ...]:
-    when, end = fact.when, fact.end
-    return (
-        fact.source, fact.concept, fact.subconcept, fact.group, fact.value, fact.unit,
-        when and (when.first, when.last, when.clock), end and (end.first, end.last),
-    )  # fmt: skip
+    return (fact.source, fact.concept, fact.subconcept, fact.group, fact.value, fact.unit,
+            fact.when, fact.end)  # fmt: skip
 
 
 def _merged(one: Fact, other: Fact) -> Fact:
@@ -80,16 +86,20 @@ def _merged(one: Fact, other: Fact) -> Fact:
 
 
 def _earlier(one: Fact, other: Fact) -> Interval | None:
-    known = [fact.recorded for fact in (one, other) if fact.recorded is not None]
-    return min(known, key=lambda day: (day.first, day.last, day.text), default=None)
+    return min((f.recorded for f in (one, other) if f.recorded), key=_interval, default=None)
 
 
 def _order(fact: Fact) -> tuple[object, ...]:
     """A total order: two different facts never compare equal, so input order cannot show."""
-    when, end, recorded = fact.when, fact.end, fact.recorded
     return (
-        fact.day_key, fact.subconcept, fact.group, when.last if when else 0,
-        fact.value if fact.value is not None else -1e300, fact.unit, fact.label,
-        end.first if end else 0, recorded.first if recorded else 0, sorted(fact.traits),
-        when.text if when else "",
+        _interval(fact.when), fact.concept, fact.source, fact.code, fact.subconcept, fact.group,
+        fact.value if fact.value is not None else -1e300, fact.unit, fact.label, fact.kind,
+        _interval(fact.end), _interval(fact.recorded), sorted(fact.traits) if fact.traits else [],
     )  # fmt: skip
+
+
+def _interval(when: Interval | None) -> tuple[int, int, int, str]:
+    """By day, then by the clock; what has no date comes last."""
+    if when is None:
+        return _UNDATED
+    return (when.first, -1 if when.clock is None else when.clock, when.last, when.text)

@@ -124,7 +124,7 @@ def test_late_platelet_grade(grade: int | None, platelets: dict[int, float]) -> 
 def test_no_counts_is_cannot_tell_with_a_reason() -> None:
     """Missing counts are no grade 0."""
     score = scores_of(episode_of(("90", "visit")))["icaht_early"]
-    assert (None, "no ANC between day 0 and day 30") == (score.value, score.why)
+    assert (None, "no neutrophil count between day 0 and day 30") == (score.value, score.why)
 
 
 def test_a_long_gap_is_said_beside_the_grade() -> None:

@@ -1,7 +1,7 @@
 """Grades and scores of one episode: pure functions of a timeline, None when they cannot tell."""
 
 from adapter.config import Policy
-from adapter.grades.cytopenia import early_icaht, early_t_icaht, late_icaht, late_t_icaht
+from adapter.grades.cytopenia import cytopenia_grades
 from adapter.grades.score import Score
 from adapter.grades.scores import car_hematotox, easix, hematotox_risk, m_easix, s_easix
 from adapter.grades.toxicity import coded_grade
@@ -18,10 +18,7 @@ def scores_of(episode: Episode, policy: Policy = _DEFAULT) -> dict[str, Score]:
     return {
         "crs_grade": coded_grade(episode, "crs"),
         "icans_grade": coded_grade(episode, "icans"),
-        "icaht_early": early_icaht(episode),
-        "icaht_late": late_icaht(episode),
-        "t_icaht_early": early_t_icaht(episode),
-        "t_icaht_late": late_t_icaht(episode),
+        **cytopenia_grades(episode),
         "car_hematotox": hematotox,
         "car_hematotox_high": hematotox_risk(hematotox, policy.hematotox),
         "easix": easix(episode.baseline),

@@ -17,7 +17,6 @@ from adapter.timelines import evidence
 Series = dict[int, float]  # day: lowest value of that day
 
 _SCALE = {"ANC": 1000, "platelets": 1}  # from 10*3/µL to the unit of the grades
-_DIGITS = {"ANC": -1, "platelets": 1}
 _EARLY_END = 30
 _LATE_END = 100
 _LONGEST_GAP = 7  # missing days that may be bridged by a straight line
@@ -27,19 +26,31 @@ _FROM_THE_START = 3  # neutropenia that began by this day and never ended is gra
 _UNTIL_NEXT = Policy(next_therapy="censor", later_hct="censor")
 
 
-def early_icaht(episode: Episode) -> Score:
-    """Early ICAHT, days 0 to 30: grade 0 to 4 by the longest run of neutrophils <= 500/µL."""
-    return _early(episode, "ANC", _neutrophil_grade)
+def cytopenia_grades(episode: Episode) -> dict[str, Score]:
+    """Early and late ICAHT and platelet grades, 0 to 4, or why they cannot be told."""
+    end = _observed_until(episode)
+    counts = _counts(episode, end)
+    neutrophils, platelets = counts["ANC"], counts["platelets"]
+    return {
+        "icaht_early": _early(neutrophils, "neutrophil", min(_EARLY_END, end), _neutrophil_grade),
+        "icaht_late": _late_icaht(_after(neutrophils, _EARLY_END)),
+        "t_icaht_early": _early(platelets, "platelet", min(_EARLY_END, end), _platelet_grade),
+        "t_icaht_late": _late_t_icaht(_after(platelets, _EARLY_END)),
+    }
 
 
-def early_t_icaht(episode: Episode) -> Score:
-    """Early platelet version, days 0 to 30: < 50 and < 20 x 10*3/µL."""
-    return _early(episode, "platelets", _platelet_grade)
+def _early(counts: Series, what: str, end: int, grade: Callable[[Series], int]) -> Score:
+    """By the longest runs on the daily grid of days 0 to 30."""
+    early = {day: value for day, value in counts.items() if day <= end}
+    if not early:
+        return Score(None, f"no {what} count between day 0 and day {end}")
+    grid = daily(early, 0, end, -1 if what == "neutrophil" else 1)
+    unknown = end + 1 - len(grid)
+    return Score(grade(grid), f"{unknown} day(s) without values" if unknown else "")
 
 
-def late_icaht(episode: Episode) -> Score:
-    """Late ICAHT, after day 30: by the nadir, which a second value <= 1500/µL must support."""
-    counts = _counts(episode, "ANC", _EARLY_END + 1, _end(episode, _LATE_END))
+def _late_icaht(counts: Series) -> Score:
+    """By the nadir, which a second value <= 1500/µL must support; a single value stands alone."""
     if not counts:
         return Score(None, "no neutrophil count after day 30")
     low = [value for value in counts.values() if value <= 1500]
@@ -48,9 +59,8 @@ def late_icaht(episode: Episode) -> Score:
     return Score(sum(min(low) <= limit for limit in (1500, 1000, 500, 100)))
 
 
-def late_t_icaht(episode: Episode) -> Score:
-    """Late platelet version, days 31 to 100; at least two tests."""
-    counts = _counts(episode, "platelets", _EARLY_END + 1, _end(episode, _LATE_END))
+def _late_t_icaht(counts: Series) -> Score:
+    """By the nadir; below 20 by the length of the run; at least two tests."""
     if len(counts) < 2:
         return Score(None, "fewer than two platelet counts after day 30")
     nadir = min(counts.values())
@@ -58,16 +68,6 @@ def late_t_icaht(episode: Episode) -> Score:
         grid = daily(counts, min(counts), max(counts), 1)
         return Score(4 if longest_run(grid, lambda v: v < 20) >= 14 else 3)
     return Score(2 if nadir < 50 else 1 if nadir < 100 else 0)
-
-
-def _early(episode: Episode, analyte: str, grade: Callable[[Series], int]) -> Score:
-    end = _end(episode, _EARLY_END)
-    counts = _counts(episode, analyte, 0, end)
-    if not counts:
-        return Score(None, f"no {analyte} between day 0 and day {end}")
-    grid = daily(counts, 0, end, _DIGITS[analyte])
-    unknown = end + 1 - len(grid)
-    return Score(grade(grid), f"{unknown} day(s) without values" if unknown else "")
 
 
 def _neutrophil_grade(grid: Series) -> int:
@@ -86,22 +86,28 @@ def _platelet_grade(grid: Series) -> int:
     return max(sum(low >= days for days in (1, 7)), 3 * (very_low >= 1) + (very_low >= 14))
 
 
-def _counts(episode: Episode, analyte: str, first: int, last: int) -> Series:
-    """The lowest value of each day from `first` to `last`; {} when day 0 is not known."""
-    counts: Series = {}
+def _counts(episode: Episode, end: int) -> dict[str, Series]:
+    """The lowest value of each day from day 0 to `end`; nothing when day 0 is not known."""
+    found: dict[str, Series] = {analyte: {} for analyte in _SCALE}
+    if not episode.infusion.exact:
+        return found
     for fact in evidence(episode.timeline.of("lab")):
-        if fact.group != analyte or fact.value is None or fact.when is None:
+        if fact.group not in _SCALE or fact.value is None or not (fact.when and fact.when.exact):
             continue
-        days = episode.days(fact.when)
-        if days.exact and first <= days.low <= last:
-            value = fact.value * _SCALE[analyte]
-            counts[days.low] = min(value, counts.get(days.low, value))
-    return counts
+        day = fact.when.first - episode.infusion.first
+        if 0 <= day <= end:
+            value, series = fact.value * _SCALE[fact.group], found[fact.group]
+            series[day] = min(value, series.get(day, value))
+    return found
 
 
-def _end(episode: Episode, latest: int) -> int:
+def _after(counts: Series, day: int) -> Series:
+    return {d: value for d, value in counts.items() if d > day}
+
+
+def _observed_until(episode: Episode) -> int:
     time = outcome_of(episode, _UNTIL_NEXT).time
-    return latest if time is None else max(0, min(latest, time.high))
+    return _LATE_END if time is None else min(_LATE_END, time.high)
 
 
 def daily(counts: Series, first: int, last: int, digits: int = -1) -> Series:
