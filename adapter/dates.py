@@ -19,7 +19,8 @@ import msgspec
 _FHIR = re.compile(
     r"(?P<y>\d{4})(?:-(?P<m>\d{2})(?:-(?P<d>\d{2})"
     r"(?:[T ](?P<H>\d{2}):(?P<M>\d{2})(?::(?P<S>\d{2})(?:\.\d+)?)?\s*"
-    r"(?P<z>Z|[+-]\d{2}:?\d{2})?)?)?)?"
+    r"(?P<z>Z|[+-]\d{2}:?\d{2})?)?)?)?",
+    re.ASCII,
 )
 _EARLIEST_YEAR = 1850  # older than any patient: "0001-01-01" is a database default, not a date
 
@@ -117,25 +118,32 @@ def _span(first: date, last: date, text: str) -> Interval:
 
 
 def _moment(match: re.Match[str], text: str, zone: str | None) -> Interval:
-    hour, second = int(match["H"]), min(int(match["S"] or 0), 59)  # 23:59:60 is still that day
-    # ISO 8601 allows 24:00, the end of the day, which some lab systems write for midnight
-    end_of_day = hour == 24 and int(match["M"]) == 0 and second == 0
-    day = datetime(int(match["y"]), int(match["m"]), int(match["d"]))
-    local = day.replace(hour=0 if end_of_day else hour, minute=int(match["M"]), second=second)
-    if end_of_day:
-        local += timedelta(days=1)
-    if zone is not None and match["z"]:
-        local = (local - _offset(match["z"])).replace(tzinfo=ZoneInfo("UTC"))
-        local = local.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
-    clock = local.hour * 3600 + local.minute * 60 + local.second
-    return Interval(local.toordinal(), local.toordinal(), text, clock)
+    """One instant or zone-less time; ValueError when a part of it is out of range."""
+    day = date(int(match["y"]), int(match["m"]), int(match["d"])).toordinal()
+    hour, minute, second = int(match["H"]), int(match["M"]), int(match["S"] or 0)
+    if hour == 24 and minute == second == 0:
+        # ISO 8601 allows 24:00, the end of the day, which some lab systems write for midnight
+        day, hour = day + 1, 0
+        date.fromordinal(day)  # OverflowError after the last day there is
+    if hour > 23 or minute > 59 or second > 60:
+        raise ValueError("no time of day")
+    clock = hour * 3600 + minute * 60 + min(second, 59)  # 23:59:60 is still that day
+    offset = _offset(match["z"]) if match["z"] else None
+    if zone is not None and offset is not None:
+        utc = datetime.fromordinal(day) + timedelta(seconds=clock) - offset
+        local = utc.replace(tzinfo=UTC).astimezone(ZoneInfo(zone))
+        day, clock = local.toordinal(), local.hour * 3600 + local.minute * 60 + local.second
+    return Interval(day, day, text, clock)
 
 
 def _offset(text: str) -> timedelta:
+    """FHIR allows +14:00 at the most; more is a typing error, not a place on earth."""
     if text == "Z":
         return timedelta(0)
-    sign = -1 if text[0] == "-" else 1
-    return sign * timedelta(hours=int(text[1:3]), minutes=int(text[-2:]))
+    hours, minutes = int(text[1:3]), int(text[-2:])
+    if minutes > 59 or hours * 60 + minutes > 14 * 60:
+        raise ValueError("no offset")
+    return timedelta(hours=hours, minutes=minutes) * (-1 if text[0] == "-" else 1)
 
 
 def before(a: Interval, b: Interval) -> bool | None:
