@@ -3,8 +3,6 @@
 The rules are numbered in docs/decisions/0005-first-event.md; nothing here reads a cause.
 """
 
-from collections.abc import Iterable
-
 import msgspec
 
 from adapter.config import Policy
@@ -27,6 +25,7 @@ REASONS: dict[str, str] = {
 }
 
 _WIDEST_INFUSION = 31  # days: "2021-05" still gives a usable time, "2021" does not (convention)
+_FOREVER = 10**9  # days
 _EVENT_GROUPS = frozenset({"relapse", "progression"})
 _NOT_OWN_DATE = frozenset({"problem_list", "day_only_from_entry", "dated_by_encounter"})
 _INDOLENT = frozenset({"FL", "MZL", "CLL", "WM"})
@@ -223,35 +222,41 @@ def _undated(fact: Fact, episode: Episode, policy: Policy) -> list[Note]:
 
 def _therapies(episode: Episode, policy: Policy) -> list[_Event]:
     """The therapies that end this episode under the policy; another infusion always does."""
-    events = []
+    events, died = [], _death_day(episode)
     for reason, fact, days in _later_therapy(episode):
         choice = policy.later_hct if reason == "later_hct" else policy.next_therapy
         if fact is None and choice == "ignore":
             choice = "censor"  # else one death would count once for each course
-        if choice != "ignore":
-            kind = OutcomeKind.RELAPSE if choice == "relapse" else OutcomeKind.ALIVE
-            events.append(_Event(kind, days, reason, (fact,) if fact else ()))
+        if choice == "ignore" or (choice == "censor" and died and days.low >= died.low):
+            continue
+        kind = OutcomeKind.RELAPSE if choice == "relapse" else OutcomeKind.ALIVE
+        events.append(_Event(kind, days, reason, (fact,) if fact else ()))
     return events
 
 
-def _later_therapy(episode: Episode) -> Iterable[tuple[str, Fact | None, Days]]:
-    """(reason, fact, days) of every anticancer therapy after day 0; fact None is an infusion."""
-    following, died = None, _death_day(episode)
+def _later_therapy(episode: Episode) -> list[tuple[str, Fact | None, Days]]:
+    """(reason, fact, days) of anticancer therapy in this life and course; fact None: an infusion."""
+    found: list[tuple[str, Fact | None, Days]] = []
+    died = _death_day(episode)
+    end = died.high if died is not None else _FOREVER
     if episode.next_infusion is not None:
-        following = episode.days(episode.next_infusion)
-        yield "next_therapy", None, following
+        again = episode.days(episode.next_infusion)
+        if again.low <= end:
+            found.append(("next_therapy", None, again))
+            end = again.low - 1  # what is given after the next course is part of its story
     for fact in evidence(episode.timeline.of("bridging", "hct")):
-        if fact.when is None or (days := episode.days(fact.when)).low <= 0:
-            continue
-        if following is not None and days.low >= following.low:
-            continue  # given after the next course: its story, not this one's
-        if died is not None and days.low > died.high:
-            continue  # a bill or an entry after death
-        if fact.concept == "hct":
-            if fact.group == "allogeneic":
-                yield "later_hct", fact, days
-        elif fact.subconcept not in _OTHER_USE:
-            yield "next_therapy", fact, days
+        reason = _therapy(fact)
+        if reason and fact.when is not None:
+            days = episode.days(fact.when)
+            if 0 < days.low <= end:
+                found.append((reason, fact, days))
+    return found
+
+
+def _therapy(fact: Fact) -> str:
+    if fact.concept == "hct":
+        return "later_hct" if fact.group == "allogeneic" else ""
+    return "" if fact.subconcept in _OTHER_USE else "next_therapy"
 
 
 def _unexplained_therapy(episode: Episode, relapse: _Event | None) -> list[Note]:
