@@ -89,7 +89,11 @@ def _open(settings: Settings, *, create: bool = False) -> "Store":
 def _codes(settings: Settings) -> "Codes":
     from adapter.codes import load_codes
 
-    return load_codes(settings.site_mappings, include_unverified=settings.include_unverified)
+    return load_codes(
+        settings.site_mappings,
+        include_unverified=settings.include_unverified,
+        who_is_gm=settings.who_is_gm,
+    )
 
 
 def _study(settings: Settings, as_of: int | None = None, validate: bool = False) -> "Study":

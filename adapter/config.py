@@ -152,6 +152,8 @@ class Settings(_Section):
     server: str = ""
     site_mappings: Path | None = None
     include_unverified: bool = False
+    who_is_gm: bool = False
+    """The server puts ICD-10-GM codes under the WHO ICD-10 URI (as German servers do)."""
     timezone: str = ""
     """IANA name: instants with an offset are moved to this site's calendar day."""
     study_name: str = "CAR T cohort"

@@ -94,3 +94,11 @@ def test_expand_needs_a_place(tmp_path: Path) -> None:
     answer = run("expand", "--terminology-server", "http://127.0.0.1:9/fhir")
     assert 2 == answer.exit_code
     assert "--site-mappings" in answer.output
+
+
+def test_a_german_site_says_where_its_codes_are(tmp_path: Path) -> None:
+    """With who-is-gm the WHO URI holds ICD-10-GM codes."""
+    (tmp_path / "study.toml").write_text("who-is-gm = true\n")
+    words = ("explain", "ICD-10|D76.4")
+    assert "means nothing" in run(*words).output
+    assert "cytokine release" in run(*words, "--config", str(tmp_path / "study.toml")).output
