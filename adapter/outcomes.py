@@ -235,7 +235,7 @@ def _therapies(episode: Episode, policy: Policy) -> list[_Event]:
 
 
 def _later_therapy(episode: Episode) -> list[tuple[str, Fact | None, Days]]:
-    """(reason, fact, days) of anticancer therapy in this life and course; fact None: an infusion."""
+    """(reason, fact, days) of anticancer therapy in this life and course; no fact: infusion."""
     found: list[tuple[str, Fact | None, Days]] = []
     died = _death_day(episode)
     end = died.high if died is not None else _FOREVER
