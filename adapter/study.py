@@ -97,13 +97,22 @@ def judge(episode: Episode, plan: Plan, decision: Decision | None = None) -> Jud
 
 
 def in_force(decisions: Iterable[Decision]) -> dict[str, Decision]:
-    """The decision that counts for each episode: the newest, consensus and third reader first."""
-    counted: dict[str, Decision] = {}
-    for decision in decisions:
-        standing = counted.get(decision.episode)
-        if standing is None or standing.role == "reader" or decision.role != "reader":
-            counted[decision.episode] = decision
-    return counted
+    """The decision that counts for each episode: the newest consensus or third reader, else what
+    the readers agree on. Readers who disagree about the cause settle nothing.
+    """
+    final: dict[str, Decision] = {}
+    read: dict[str, dict[str, Decision]] = {}
+    for made in decisions:
+        if made.role == "reader":
+            read.setdefault(made.episode, {})[made.reviewer] = made
+        else:
+            final[made.episode] = made
+    agreed = {
+        episode: [*said.values()][-1]
+        for episode, said in read.items()
+        if len({made.cause for made in said.values()}) == 1
+    }
+    return agreed | final
 
 
 def judge_patient(

@@ -82,13 +82,16 @@ def readings(judged: Judged, plan: Plan) -> dict[Scheme, str]:
 
 
 def fingerprint(findings: Sequence[Finding]) -> str:
-    """Changes when the evidence behind any *yes* changes; blind to order and to wording."""
+    """Changes when the evidence behind any *yes* changes; blind to order and to wording.
+
+    Begins with a letter: a spreadsheet would take 16 digits, or 12e5, for a number.
+    """
     lines = sorted(
         f"{finding.rule}|{finding.cause}|{finding.subcause}|{finding.certainty}|{_trace(finding)}"
         for finding in findings
         if finding.answer is Answer.YES
     )
-    return hashlib.blake2b("\n".join(lines).encode(), digest_size=8).hexdigest()
+    return "f" + hashlib.blake2b("\n".join(lines).encode(), digest_size=8).hexdigest()
 
 
 def _trace(finding: Finding) -> str:
