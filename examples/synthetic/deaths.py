@@ -50,8 +50,12 @@ def _signs(
     """Write the signs that were recorded; True when one of them names the cause."""
     earliest = story.courses[-1].day + 1 if story.courses else -400
     # Grades and laboratory values of the last days tell anyway, where the dialect has a code.
-    told = {"iec_hs", "neurotoxicity"} | ({"crs"} if story.dialect != "german" else set())
-    specific = death.cause in told
+    soon = death.day - earliest < 30
+    specific = {
+        "iec_hs": True,
+        "neurotoxicity": soon,
+        "crs": story.dialect != "german",
+    }.get(death.cause, False)
     for sign in scenario:
         if dice.random() >= lost:
             late = sign.kind == "diagnosis" and dice.random() < 0.03

@@ -93,7 +93,7 @@ CERTIFICATES = {"none": 0.6, "some": 0.35, "much": 0.1}
 
 # How recipients' infusions are recorded, how relapses are, and how deaths are (assumptions).
 STYLES = {"pcs+drug": 4, "pcs": 2, "cpt+hcpcs": 2, "snomed+drug": 2, "drug": 1.6, "generic": 0.2}
-RELAPSE_RECORDS = {"status": 62, "diagnosis": 34, "text-only": 2, "undated": 2}
+RELAPSE_RECORDS = {"status": 64, "diagnosis": 34, "text-only": 1, "undated": 1}
 DEATH_RECORDS = {"datetime": 84, "boolean+discharge": 12, "month": 2, "boolean": 2}
 
 
