@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import requests
 
-from examples.endpoint import Endpoint, Refused, Shelf, main, serving
+from examples.endpoint import Endpoint, main, serving
+from examples.shelf import Refused, Shelf
 
 Json = dict[str, Any]
 LOINC = "http://loinc.org"
