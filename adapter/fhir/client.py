@@ -73,7 +73,7 @@ class Client:
         self._count = threading.Lock()
         self._deadline = clock() + settings.connection.deadline_hours * 3600
         chosen = self.quirks.retries
-        self._retries = settings.connection.retries if chosen is None else chosen
+        self.retries = settings.connection.retries if chosen is None else chosen
         client_id = settings.auth.client_id
         self._extra = {
             name: value.replace("{client_id}", client_id)
@@ -111,17 +111,36 @@ class Client:
         """Repeat `act` while it is Broken, with growing pauses or as the server asks."""
         attempt = 0
         while True:
-            if self._clock() > self._deadline:
-                raise SliceFailed(f"{what}: not asked, the time for this run is over.")
             try:
+                self._check_deadline(what)
                 with self.throttle:
                     return act()
             except Broken as problem:
-                if attempt >= self._retries:
-                    tried = f" (asked {attempt + 1} times)" if attempt else ""
-                    raise SliceFailed(f"{what}: {problem.message}{tried}", problem.hint) from None
-                self._pause(what, problem, attempt)
+                self.give_up_or_pause(what, problem, attempt)
                 attempt += 1
+
+    def give_up_or_pause(self, what: str, problem: Broken, attempt: int) -> None:
+        """SliceFailed after the last try; otherwise wait before the next."""
+        if attempt >= self.retries:
+            tried = f" (asked {attempt + 1} times)" if attempt else ""
+            raise SliceFailed(f"{what}: {problem.message}{tried}", problem.hint) from None
+        self._pause(what, problem, attempt)
+
+    def rest(self, seconds: float, what: str, too_late: type[SliceFailed]) -> None:
+        """Wait because the server asked us to; `too_late` when the run has no time left."""
+        self._check_deadline(what, too_late)
+        self._sleep(min(seconds, self.settings.connection.longest_wait_seconds))
+
+    def asked_to_wait(self, reply: Reply) -> float | None:
+        """What Retry-After says, in seconds."""
+        return retry_after(reply.headers.get("Retry-After", ""), self._clock())
+
+    def _check_deadline(self, what: str, too_late: type[SliceFailed] = SliceFailed) -> None:
+        if self._clock() > self._deadline:
+            raise too_late(
+                f"{what}: the time for this run is over.",
+                "It goes on next time; connection.deadline-hours sets the limit.",
+            )
 
     def _pause(self, what: str, problem: Broken, attempt: int) -> None:
         wish = getattr(problem, "wait", None)

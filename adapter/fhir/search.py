@@ -105,6 +105,10 @@ class Searcher:
         page = self._page(query, self._params(query, ("_summary", "count")))
         return page.total
 
+    def peek(self, query: Query) -> Page:
+        """The first page only: does the server understand this search?"""
+        return self._page(query, self._params(query))
+
     def walk(self, query: Query) -> Iterator[Page]:
         """Every page of a search; the last one says whether rows moved meanwhile."""
         walk = _Walk(query, self.client.now())

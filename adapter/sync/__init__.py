@@ -12,15 +12,17 @@ import msgspec
 from adapter.codes import Codes
 from adapter.config import Settings
 from adapter.errors import CartNrmError, StoreError
+from adapter.fhir.check import Line, check
 from adapter.fhir.connect import connect
 from adapter.fhir.plan import Planned, describe_plan
 from adapter.ledger import Ledger
 from adapter.store import Store
+from adapter.sync.export import ExportNight
 from adapter.sync.intake import Tell
 from adapter.sync.night import Night
 from adapter.sync.report import Due, SyncReport
 
-__all__ = ["Due", "Planned", "SyncReport", "Tell", "plan", "sync"]
+__all__ = ["Due", "Line", "Planned", "SyncReport", "Tell", "check", "plan", "sync"]
 
 
 def plan(settings: Settings, codes: Codes, store: Store | None = None) -> list[Planned]:
@@ -54,7 +56,8 @@ def sync(
     try:
         server = connect(settings, sleep=sleep, now=now)
         try:
-            night = Night(store, settings, codes, server, report)
+            kind = ExportNight if settings.connection.mode == "bulk" else Night
+            night = kind(store, settings, codes, server, report)
             night.intake.tell = progress or night.intake.tell
             night.accept_vanished = accept_vanished
             night.go()

@@ -16,7 +16,7 @@ from adapter.store import Store
 from adapter.sync.report import SyncReport
 
 Tell = Callable[[str, int, int], None]
-Purpose = Literal["find", "pull", "fetch", "count", "compare", "missing"]
+Purpose = Literal["find", "pull", "fetch", "count", "compare", "missing", "export"]
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -27,6 +27,7 @@ class Task(msgspec.Struct, frozen=True):
     queries: tuple[Query, ...]
     slices: tuple[Slice, ...] = ()
     patients: tuple[str, ...] | None = None  # None: whoever comes
+    name: str = ""
 
 
 class Intake:
@@ -44,20 +45,28 @@ class Intake:
         self.totals: dict[Task, int | None] = {}
         self.listed: dict[Task, set[str]] = {}
         self.returned: dict[str, dict[str, str]] = {}  # type: id: patient, found after all
+        self.seen: dict[str, set[str]] = {}  # ids by type that an export brought
         self.found: set[str] = set()
         self.survivors: set[str] = set()  # patients into whom others were merged
         self._searcher, self._parallel = searcher, parallel
 
-    def run(self, tasks: list[Task]) -> None:
-        """Ask all tasks; a failed one marks its slices and the others go on."""
+    def run(
+        self,
+        tasks: list[Task],
+        ask: Callable[[Task], Iterator[Page]] | None = None,
+        tick: Callable[[Task], None] = lambda task: None,
+    ) -> None:
+        """Ask all tasks; a failed one marks its slices, a good one is ticked off."""
         done = 0
-        pool: Pool[Task, Page] = Pool(self._ask, self._parallel)
+        pool: Pool[Task, Page] = Pool(ask or self._ask, self._parallel)
         for answer in pool.run(tasks):
             task = answer.task
             if answer.item is not None:
                 self._take(task, answer.item)
             if answer.problem is not None:
                 self.fail(task.slices, str(answer.problem))
+            elif answer.ended:
+                tick(task)
             if answer.ended:
                 done += 1
                 self.tell(f"{task.purpose} {task.type}", done, len(tasks))
@@ -109,10 +118,12 @@ class Intake:
             found = self.returned.setdefault(task.type, {})
             found.update((row.id, row.patient) for row in page.rows)
         rows = page.rows
+        if task.purpose == "export":
+            self.seen.setdefault(task.type, set()).update(row.id for row in rows)
         if task.patients is not None:  # servers ignore parameters: keep whom we asked for
             asked = set(task.patients)
             rows = [row for row in rows if row.patient in asked]
-            if page.rows and not rows:
+            if page.rows and not rows and task.purpose != "export":
                 self.fail(task.slices, "the server sends other patients than those asked for")
         self._keep(rows, page)
 

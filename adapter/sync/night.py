@@ -37,7 +37,7 @@ class Night:
     ) -> None:
         self.store, self.codes, self.report = store, codes, report
         self.settings = settings.connection
-        self.planner, self.client = server.planner, server.client
+        self.server, self.planner, self.client = server, server.planner, server.client
         self.ledger = Ledger(store)
         self.intake = Intake(store, server.searcher, codes, report, self.settings.parallel)
         self.start = self.client.now()
@@ -46,6 +46,7 @@ class Night:
         self.before = self.ledger.states()
         self.tonight: list[Slice] = []
         self.compared: set[Slice] = set()
+        self.missing: dict[str, set[str]] = {}
         learned = store.meta(_LEARNED_BATCH)
         self.batch = int(learned) if learned else self.client.quirks.batch_patients
 
@@ -200,7 +201,6 @@ class Night:
             for kind, batch, part in self._batches(slices, by_watermark=False)
         ]
         self.intake.run(tasks)
-        self.missing: dict[str, set[str]] = {}
         self._compare_ids([task for task in tasks if self._must_compare(task)])
         self._fetch("fetch")
         self._look_again()
@@ -256,6 +256,8 @@ class Night:
     def _look_again(self) -> None:
         """Ask for each missing row by its id: is it gone, moved, or did the list leave it out?"""
         for kind, ids in self.missing.items():
+            if not self.server.offers.params.get(kind):
+                continue  # an export-only server: its list is all there is
             held = self.ledger.known(kind, ids)
             slices = tuple(one for one in self.tonight if one.type == kind)
             queries = self.planner.by_ids(kind, ids)
