@@ -11,7 +11,16 @@ from typing import Any, NamedTuple
 
 from adapter.atomic import write_atomically
 from adapter.errors import StoreError, UsageError
-from adapter.export import delimited, documents, fhir, parquet, redcap, summary, workbook
+from adapter.export import (
+    delimited,
+    dictionary,
+    documents,
+    fhir,
+    parquet,
+    redcap,
+    summary,
+    workbook,
+)
 from adapter.export.columns import COLUMNS, answer_of, row_of, rows_of
 from adapter.export.released import Released, release_rows
 from adapter.pseudonyms import DATE_MODES, Release
@@ -35,8 +44,8 @@ FORMATS: dict[str, tuple[Writer, str]] = {
     "redcap-dictionary.csv": (redcap.write_redcap_dictionary, "REDCap project dictionary"),
     "summary.json": (summary.write_summary, "aggregate for `pool`, no patient rows"),
     "schema.json": (documents.write_schema, "JSON Schema of a row"),
-    "dictionary.md": (documents.write_dictionary, "data dictionary"),
-    "dictionary.csv": (delimited.write_dictionary_csv, "data dictionary as CSV"),
+    "dictionary.md": (dictionary.write_dictionary, "data dictionary"),
+    "dictionary.csv": (dictionary.write_dictionary_csv, "data dictionary as CSV"),
 }
 
 

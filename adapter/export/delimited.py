@@ -4,7 +4,6 @@ import csv
 import io
 from typing import Any
 
-from adapter.export.columns import Column
 from adapter.export.released import Released
 from adapter.pseudonyms import Release
 from adapter.study import Study
@@ -20,17 +19,6 @@ def write_csv(study: Study, released: Released, release: Release) -> bytes:
         [column.name for column in released.columns],
         [[cell(row[column.name]) for column in released.columns] for row in released.rows],
     )
-
-
-def write_dictionary_csv(study: Study, released: Released, release: Release) -> bytes:
-    """The data dictionary as CSV."""
-    header = ["name", "type", "unit", "values", "about", "leaves"]
-    return table(header, [_described(column) for column in released.columns])
-
-
-def _described(column: Column) -> list[str]:
-    values = LIST_SEPARATOR.join(column.values)
-    return [column.name, column.kind, column.unit, values, column.about, column.leaves]
 
 
 def table(header: list[str], rows: list[list[str]]) -> bytes:

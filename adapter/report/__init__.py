@@ -56,7 +56,7 @@ def write_figures(study: Study, folder: Path, pseudonyms: Pseudonyms) -> list[Pa
         raise StoreError(f"The folder {folder} cannot be made: {problem.strerror}.") from None
     written = []
     for name, drawing in view.drawings.items():
-        for part, svg in enumerate(_svgs(str(drawing))):
+        for part, svg in enumerate(_svgs("".join(drawing.iter_chunks()))):
             whole = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
             whole = whole.replace("<title", f"{style}<title", 1)
             ending = f"-{part + 1}" if part else ""

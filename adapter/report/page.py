@@ -44,23 +44,22 @@ CHAPTERS: tuple[Callable[[View], Section | None], ...] = (
 def page(view: View) -> str:
     """The report as text; needs no network, and nothing is hidden when scripts are off."""
     chapters = [made for chapter in CHAPTERS if (made := chapter(view)) is not None]
-    return str(
-        h.html(lang="en")[
-            _head(view),
-            h.body[
-                h.a(".skip", href="#summary")["Skip to the summary"],
-                view.study.synthetic and _banner(),
-                _masthead(view),
-                _contents(chapters),
-                h.main[(_chapter(made) for made in chapters)],
-                h.footer[
-                    h.p[f"{view.study.name} · data cut {view.study.cut or 'not known'} · "
-                        "made with cart-nrm. Not validated for clinical use."]
-                ],
-                h.script[_asset("script.js")],
+    document = h.html(lang="en")[
+        _head(view),
+        h.body[
+            h.a(".skip", href="#summary")["Skip to the summary"],
+            view.study.synthetic and _banner(),
+            _masthead(view),
+            _contents(chapters),
+            h.main[[_chapter(made) for made in chapters]],
+            h.footer[
+                h.p[f"{view.study.name} · data cut {view.study.cut or 'not known'} · "
+                    "made with cart-nrm. Not validated for clinical use."]
             ],
-        ]
-    )  # fmt: skip
+            h.script[_asset("script.js")],
+        ],
+    ]  # fmt: skip
+    return "".join(document.iter_chunks())
 
 
 def _asset(name: str) -> Markup:

@@ -266,8 +266,12 @@ def estimate_at(curve: Curve, day: float) -> tuple[float, float, float]:
 
 def with_interval(curve: Curve, day: float) -> str:
     """6.1% (4.2–8.4)."""
-    value, lower, upper = estimate_at(curve, day)
-    if lower != lower:
+    return interval_words(*estimate_at(curve, day))
+
+
+def interval_words(value: float, lower: float, upper: float) -> str:
+    """An estimate with its limits, or as much of it as is known."""
+    if lower != lower or upper != upper:
         return rounded(value)
     return f"{rounded(value)} ({lower * 100:.1f}–{upper * 100:.1f})"
 

@@ -13,7 +13,7 @@ from adapter.report.svg import Scale, frame, label, line, px, width_of
 from adapter.report.view import CAUSE_WORDS, Section, View, cause_of, day_of, plain, safe
 
 #: Cards stop when they fill this much, so that the whole report stays below one megabyte.
-ROOM_BYTES = 560_000
+ROOM_BYTES = 430_000
 #: What a day line shows besides the evidence itself.
 SHOWN = ("cart_infusion", "infection", "toxicity", "second_primary_malignancy", "organ")
 MOST_MARKS = 12

@@ -10,7 +10,18 @@ from adapter.incidence import crude
 from adapter.intervals import wilson
 from adapter.model import Judged
 from adapter.report.svg import Scale, box, frame, label, line, nice_top, px, width_of
-from adapter.report.view import CAUSE_WORDS, NRM, Section, View, cause_of, grid, key, rounded, share
+from adapter.report.view import (
+    CAUSE_WORDS,
+    NRM,
+    Section,
+    View,
+    cause_of,
+    grid,
+    interval_words,
+    key,
+    rounded,
+    share,
+)
 from adapter.study import follow_up_of
 from adapter.tables import benchmark
 
@@ -55,7 +66,7 @@ def _forest(view: View) -> Element:
     rows = [
         [row["label"], f"{row['percent']}% ({row['lower']}–{row['upper']})",
          f"{own['events']}/{own['n']}",
-         f"{rounded(own['estimate'])} ({own['lower'] * 100:.1f}–{own['upper'] * 100:.1f})"]
+         interval_words(own["estimate"], own["lower"], own["upper"])]
         for row, own in pairs
     ]  # fmt: skip
     table = grid(["group", "published", "deaths/n here", "here, crude (95 % CI)"], rows)

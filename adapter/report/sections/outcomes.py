@@ -25,6 +25,7 @@ from adapter.report.view import (
     Section,
     View,
     grid,
+    interval_words,
     plain,
     rounded,
     with_interval,
@@ -117,8 +118,7 @@ def _horizon_table(view: View) -> Element:
         if day > view.last_day:
             continue
         value, se = free.at(day)
-        lower, upper = (float(v) for v in limits(value, se))
-        event_free = f"{rounded(value)} ({lower * 100:.1f}–{upper * 100:.1f})"
+        event_free = interval_words(value, *(float(v) for v in limits(value, se)))
         rows.append([f"{day}", with_interval(view.nrm, day), with_interval(view.relapse, day),
                      event_free, f"{view.sets.at_risk_at(day):,}"])  # fmt: skip
     note = "The three columns of one row add up to 100 %: alive without relapse, NRM and relapse."
@@ -239,7 +239,7 @@ def _together(view: View, name: str, groups: Sequence[Group], what: str) -> Elem
         words = (f"{heading} by {what}", f"At {view.horizon_words}: {desc}.",
                  f"{heading} (axis to {top * 100:.0f} %)")  # fmt: skip
         panels.append(Panel(f"{name}-{key}", tracks, axes._replace(top=top), rows, *words))
-    return h.div(".panels.two")[(curve_panel(panel, 440, 240) for panel in panels)]
+    return h.div(".panels.two")[[curve_panel(panel, 440, 240) for panel in panels]]
 
 
 def _multiples(view: View, name: str, groups: Sequence[Group], what: str) -> Element:
@@ -258,4 +258,4 @@ def _multiples(view: View, name: str, groups: Sequence[Group], what: str) -> Ele
         heading = f"{group.name} (n = {group.sets.n:,})"
         panels.append(Panel(f"{name}-{i}", tracks, axes, [RiskRow("At risk", at_risk)],
                             f"{what} {group.name}", desc, heading))  # fmt: skip
-    return h.div(".panels.three")[(curve_panel(panel, 310, 190) for panel in panels)]
+    return h.div(".panels.three")[[curve_panel(panel, 310, 190) for panel in panels]]
