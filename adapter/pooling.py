@@ -21,6 +21,7 @@ Scale = Literal["logit", "cloglog"]
 
 # Seven points is what lme4 uses under metafor's rma.glmm, so the published digits come out.
 POINTS = 7
+MOST_TAU = 10.0  # logits; beyond this the model runs to infinity (convention)
 FEW_SITES = 5  # convention: below this tau2 and its interval mean little
 
 
@@ -58,7 +59,7 @@ def logistic(sites: Sequence[Site]) -> Pooled | None:
 
 
 def logistic_mixed(sites: Sequence[Site], points: int = POINTS) -> Pooled | None:
-    """Random-intercept logistic model by maximum likelihood; None when none or all died.
+    """Random-intercept logistic model by maximum likelihood; None where it has no maximum.
 
     Adaptive Gauss-Hermite (Pinheiro & Bates 1995, JCGS 4:12); SE from the observed information.
     """
@@ -70,14 +71,18 @@ def logistic_mixed(sites: Sequence[Site], points: int = POINTS) -> Pooled | None
     data, nodes = _counts(sites), np.polynomial.hermite.hermgauss(points)
 
     def loss(at: Floats) -> float:
-        return -_log_likelihood(at[0], at[1], data, nodes)
+        inside = abs(at[1]) <= MOST_TAU
+        return -_log_likelihood(at[0], at[1], data, nodes) if inside else math.inf
 
     # The likelihood is even in tau, so tau may pass through 0 and no bound is needed.
-    start, goal = np.array([fixed.mean, 0.5]), {"xatol": 1e-9, "fatol": 1e-12, "maxiter": 2000.0}
+    start, goal = np.array([fixed.mean, 0.5]), {"xatol": 1e-9, "fatol": 1e-12, "maxiter": 500.0}
     found = minimize(loss, start, method="Nelder-Mead", options=goal)  # type: ignore[call-overload]
     if loss(np.array([fixed.mean, 0.0])) <= found.fun + 1e-9:
         return fixed
-    se = math.sqrt(np.linalg.inv(_hessian(loss, found.x))[0, 0])
+    information = _hessian(loss, found.x)
+    if abs(found.x[1]) > 0.9 * MOST_TAU or not np.linalg.eigvalsh(information).min() > 1e-6:
+        return None  # all deaths in one tiny site, say: the likelihood has no maximum
+    se = math.sqrt(np.linalg.inv(information)[0, 0])
     return Pooled(float(found.x[0]), se, float(found.x[1]) ** 2)
 
 
@@ -207,7 +212,8 @@ def _glmm_row(sites: Sequence[Site], level: float, fixed: bool = False) -> Row:
         share = sum(s.events for s in sites) / n
         empty: Row = dict.fromkeys(("lower", "upper", "tau2", "prediction", "i2"))
         bound = none_seen(n, level) if share == 0 else None
-        note = f"no model: {'nobody' if share == 0 else 'everybody'} died"
+        reasons = {0.0: "nobody died", 1.0: "everybody died"}
+        note = f"no model: {reasons.get(share, 'the sites are too unequal')}"
         return {"estimate": share, **empty, "one_sided_upper": bound, "note": note}
     row = _row(pooled, normal_quantile(level), _t(len(sites) - 2, level))
     return {**row, "i2": _i2(pooled.tau2, logits(sites)[1])}
