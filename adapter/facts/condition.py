@@ -2,7 +2,6 @@
 
 import msgspec
 
-from adapter.dates import Interval
 from adapter.facts import shapes
 from adapter.facts.reading import Reading, Setting
 from adapter.store import Stored
@@ -54,11 +53,18 @@ def read(stored: Stored, into: Reading) -> None:
 
 
 def _setting(condition: shapes.Condition, source: str, into: Reading) -> Setting:
-    recorded = into.date(condition.recordedDate, source, "date of entry")
-    end, over = _end(condition, source, into)
-    when, how = _start(condition, recorded, source, into)
-    traits = _circumstances(condition) | how | ({"resolved"} if over else set())
-    return Setting(source, when, end, recorded, frozenset(traits))
+    setting = into.dated(
+        source, condition.onsetDateTime, condition.onsetPeriod, condition.encounter,
+        condition.recordedDate,
+    )  # fmt: skip
+    if condition.onsetAge or condition.onsetRange or condition.onsetString:
+        into.note("date", source, "An onset is given as an age or in words, which is not used.")
+    start, end = into.span(condition.abatementDateTime, condition.abatementPeriod, source)
+    setting.end = end or start
+    setting.traits |= _circumstances(condition)
+    if setting.end is not None or _said_to_be_over(condition):
+        setting.traits |= {"resolved"}
+    return setting
 
 
 def _circumstances(condition: shapes.Condition) -> set[str]:
@@ -71,32 +77,10 @@ def _codes(concept: shapes.Concept | None) -> list[str]:
     return [coding.code for coding in concept.coding if coding.code] if concept else []
 
 
-def _start(
-    condition: shapes.Condition, recorded: Interval | None, source: str, into: Reading
-) -> tuple[Interval | None, set[str]]:
-    """Onset; else the encounter; else the day of entry, which may be much later."""
-    when, _ = into.span(condition.onsetDateTime, condition.onsetPeriod, source, "onset")
-    if when is not None:
-        return when, set()
-    if condition.onsetAge or condition.onsetRange or condition.onsetString:
-        into.note("date", source, "An onset is given as an age or in words, which is not used.")
-    stay = into.stay(condition.encounter)
-    if stay is not None:
-        inside = recorded is not None and stay.start.first <= recorded.first <= stay.end.last
-        return (recorded if inside else stay.days), {"dated_by_encounter"}
-    return recorded, ({"day_only_from_entry"} if recorded is not None else set())
-
-
-def _end(condition: shapes.Condition, source: str, into: Reading) -> tuple[Interval | None, bool]:
-    """When it was over (if known), and whether it is."""
-    start, end = into.span(
-        condition.abatementDateTime, condition.abatementPeriod, source, "abatement"
-    )
+def _said_to_be_over(condition: shapes.Condition) -> bool:
     said = condition.abatementAge or condition.abatementRange or condition.abatementString
-    stated = bool(said) or condition.abatementBoolean is True
-    return end or start, bool(
-        start or stated or _OVER.intersection(_codes(condition.clinicalStatus))
-    )
+    status = _OVER.intersection(_codes(condition.clinicalStatus))
+    return bool(said or status or condition.abatementBoolean is True)
 
 
 def _certainties(concept: shapes.Concept | None) -> frozenset[str]:

@@ -33,9 +33,8 @@ def read(valued: shapes.Valued, match: Match, setting: Setting, into: Reading) -
 
 def _date(valued: shapes.Valued, match: Match, setting: Setting, into: Reading) -> None:
     when, _ = into.span(
-        valued.valueDateTime or valued.valueString, valued.valuePeriod, setting.source,
-        "date of death",
-    )  # fmt: skip
+        valued.valueDateTime or valued.valueString, valued.valuePeriod, setting.source
+    )
     undated = setting.traits - {"day_only_from_entry", "dated_by_encounter"}
     traits = undated if when is not None else undated | _NO_TIME
     into.add(match, Setting(setting.source, when, None, setting.recorded, traits))
@@ -83,7 +82,7 @@ def _vital_status(valued: shapes.Valued, setting: Setting, into: Reading) -> Non
         elif group == "alive":
             into.add(match, setting)
             if setting.when is not None:
-                into.contact(setting.when.text, setting.source)
+                into.contact(setting.when.text, None, setting.source)
         elif match.meaning.concept == "death":
             status = Meaning("followup_status", group, group, match.meaning.label)
             into.add(Match(status, match.code), setting)

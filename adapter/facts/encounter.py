@@ -32,7 +32,7 @@ def read(stored: Stored, into: Reading) -> None:
         if encounter.status not in ("planned", "cancelled", "entered-in-error"):
             into.note("status", source, "An Encounter does not say whether it took place.")
         return
-    start, end = into.span(None, encounter.period, source, "encounter")
+    start, end = into.span(None, encounter.period, source)
     if start is not None:
         into.stays[stored.id] = Stay(start, end or start)
         _attended(encounter, Setting(source, start, end), into)
@@ -43,7 +43,7 @@ def read(stored: Stored, into: Reading) -> None:
 def _attended(encounter: shapes.Encounter, setting: Setting, into: Reading) -> None:
     for day in (setting.when, setting.end):
         if day is not None:
-            into.contact(day.text, setting.source)
+            into.contact(day.text, None, setting.source)
     care = {_CARE[code] for code in _kinds(encounter) if code in _CARE}
     for match in sorted(care, key=lambda one: one.meaning.subconcept):
         into.add(match, setting)

@@ -3,7 +3,7 @@
 import msgspec
 
 from adapter.facts import shapes
-from adapter.facts.reading import Reading, Setting
+from adapter.facts.reading import Match, Reading, Setting
 from adapter.store import Stored
 
 _decoder = msgspec.json.Decoder(shapes.Medication)
@@ -18,24 +18,18 @@ def read_administration(stored: Stored, into: Reading) -> None:
         return
     source = f"{stored.type}/{stored.id}"
     if given.status in _GIVEN:
-        into.contact(given.effectiveDateTime or _start(given.effectivePeriod), source)
+        into.contact(given.effectiveDateTime, given.effectivePeriod, source)
     drug = _drug(given, source, into)
     matches = into.meanings(drug, stored.type)
-    if not matches and not (drug is not None and drug.text):
+    if not matches and (drug is None or not drug.text):
         return
-    when, end = into.span(
-        given.effectiveDateTime, given.effectivePeriod, source, "time it was given"
-    )
-    traits = set() if given.status in _GIVEN else {_unless_given(given.status, source, into)}
-    stay = into.stay(given.context) if when is None else None
-    if stay is not None:
-        when = stay.days
-        traits.add("dated_by_encounter")
-    setting = Setting(source, when, end, traits=frozenset(traits))
-    for match in matches:
-        into.add(match, setting)
-    if not matches:
-        into.text_only(drug, "medication", setting)
+    setting = into.dated(source, given.effectiveDateTime, given.effectivePeriod, given.context)
+    if given.status in _NOT_SO:
+        setting.traits |= {"refuted_by_source"}
+    elif given.status not in _GIVEN:
+        setting.traits |= {"planned"}
+        into.note("status", source, "An administration does not say whether it was given.")
+    _say(drug, matches, setting, into)
 
 
 def read_request(stored: Stored, into: Reading) -> None:
@@ -46,27 +40,20 @@ def read_request(stored: Stored, into: Reading) -> None:
     source = f"{stored.type}/{stored.id}"
     drug = _drug(order, source, into)
     matches = into.meanings(drug, stored.type)
-    if not matches and not (drug is not None and drug.text):
+    if not matches and (drug is None or not drug.text):
         return
-    when = into.date(order.authoredOn, source, "date of the order")
+    when = into.date(order.authoredOn, source)
     traits = {"planned"} | ({"refuted_by_source"} if order.status in _NOT_SO else set())
-    setting = Setting(source, when, recorded=when, traits=frozenset(traits))
+    _say(drug, matches, Setting(source, when, None, when, frozenset(traits)), into)
+
+
+def _say(
+    drug: shapes.Concept | None, matches: tuple[Match, ...], setting: Setting, into: Reading
+) -> None:
     for match in matches:
         into.add(match, setting)
     if not matches:
         into.text_only(drug, "medication", setting)
-
-
-def _start(period: shapes.Period | None) -> str | None:
-    return period.start if period is not None else None
-
-
-def _unless_given(status: str | None, source: str, into: Reading) -> str:
-    if status in _NOT_SO:
-        return "refuted_by_source"
-    if status != "on-hold":
-        into.note("status", source, "An administration does not say whether it was given.")
-    return "planned"
 
 
 def _drug(medication: shapes.Medication, source: str, into: Reading) -> shapes.Concept | None:

@@ -127,11 +127,9 @@ def interpreted(interpretations: list[shapes.Concept]) -> str:
 
 
 def specimen_traits(
-    reference: shapes.Reference | None, contained: list[shapes.Contained], into: Reading
+    reference: shapes.Reference, contained: list[shapes.Contained]
 ) -> frozenset[str]:
     """{"blood"} when the specimen is blood, by its contained type or a plain display."""
-    if reference is None:
-        return frozenset()
     target = (reference.reference or "").removeprefix("#")
     types = [inside.type for inside in contained if inside.id == target and inside.type]
     codes = {coding.code for concept in types for coding in concept.coding}

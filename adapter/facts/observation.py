@@ -22,6 +22,21 @@ _NUMBER = re.compile(
 _BOUND = {"<": "less_than", "<=": "less_than", ">": "more_than", ">=": "more_than"}
 _THOUSANDS = re.compile(r"[1-9]\d*,\d{3}")  # 1,200 is twelve hundred to some and 1.2 to others
 
+_VALUE = "Observation.value"  # how unmapped answers are told from unmapped questions
+
+# ECOG 0 to 5: LOINC answer list LL529-9, SNOMED CT (mCODE), and the German list's own digits
+_ECOG = {
+    code: score
+    for score, codes in enumerate(
+        (
+            ("0", "LA9622-7", "425389002"), ("1", "LA9623-5", "422512005"),
+            ("2", "LA9624-3", "422894000"), ("3", "LA9625-0", "423053003"),
+            ("4", "LA9626-8", "423237006"), ("5", "LA9627-6", "423409001"),
+        )
+    )
+    for code in codes
+}  # fmt: skip
+
 # Answers that deny a coded finding: SNOMED CT absent, known absent, no; LOINC no; HL7 v2-0136 no
 _DENIED = frozenset({"2667000", "410516002", "373067005", "LA32-8", "N"})
 
@@ -33,71 +48,43 @@ def read(stored: Stored, into: Reading) -> None:
         return
     source = f"Observation/{stored.id}"
     matches = into.meanings(observation.code, "Observation")
-    done = observation.status in _DONE
-    if done and observation.dataAbsentReason is None:
-        _contact(observation, matches, source, into)
-    if not matches and not observation.component and observation.valueCodeableConcept is None:
-        if observation.code is not None and observation.code.text:
-            setting = _setting(observation, source, into)
-            into.text_only(observation.code, "observation", setting)
-        return
-    _relevant(observation, matches, source, into)
-
-
-def _contact(
-    observation: shapes.Observation, matches: tuple[Match, ...], source: str, into: Reading
-) -> None:
-    """A death record is no sign of life, whenever it was written."""
-    if matches and any(match.meaning.concept == "death" for match in matches):
-        return
-    into.contact(observation.effectiveDateTime or observation.effectiveInstant, source)
-    if observation.effectivePeriod is not None:
-        into.contact(observation.effectivePeriod.start, source)
-
-
-def _relevant(
-    observation: shapes.Observation, matches: tuple[Match, ...], source: str, into: Reading
-) -> None:
-    parts = [(part, into.meanings(part.code, "Observation")) for part in observation.component]
+    # a death record is no sign of life, whenever it was written
+    death = bool(matches) and any(match.meaning.concept == "death" for match in matches)
+    if observation.status in _DONE and observation.dataAbsentReason is None and not death:
+        text = observation.effectiveDateTime or observation.effectiveInstant
+        into.contact(text, observation.effectivePeriod, source)
     coded = observation.valueCodeableConcept
-    found = () if matches else into.meanings(coded, "Observation.value") if coded else ()
-    if not matches and not found and not any(meant for _, meant in parts):
-        if observation.code is not None and observation.code.text:
-            setting = _setting(observation, source, into)
-            into.text_only(observation.code, "observation", setting)
-        return
-    setting = _setting(observation, source, into)
-    specimen = microbiology.specimen_traits(observation.specimen, observation.contained, into)
-    if specimen:
-        setting.traits |= specimen
-    for match in matches:
-        _READERS.get(match.meaning.concept, _finding)(observation, match, setting, into)
-    for part, meant in parts:
-        for match in meant:
-            _READERS.get(match.meaning.concept, _finding)(part, match, setting, into)
-    if not matches:
+    found = into.meanings(coded, _VALUE) if coded is not None and not matches else ()
+    parts = [(part, into.meanings(part.code, "Observation")) for part in observation.component]
+    if matches or found or any(meant for _, meant in parts):
+        setting = _setting(observation, source, into)
+        _say([(observation, matches), *parts], setting, into)
         _by_value(found, setting, into)
+    elif observation.code is not None and observation.code.text:
+        into.text_only(observation.code, "observation", _setting(observation, source, into))
+
+
+def _say(
+    parts: list[tuple[shapes.Valued, tuple[Match, ...]]], setting: Setting, into: Reading
+) -> None:
+    """The observation itself, and each of its components, by what its code is about."""
+    for valued, matches in parts:
+        for match in matches:
+            _READERS.get(match.meaning.concept, _finding)(valued, match, setting, into)
 
 
 def _setting(observation: shapes.Observation, source: str, into: Reading) -> Setting:
-    when, end = into.span(
-        observation.effectiveDateTime or observation.effectiveInstant,
-        observation.effectivePeriod, source, "effective time",
+    setting = into.dated(
+        source, observation.effectiveDateTime or observation.effectiveInstant,
+        observation.effectivePeriod, observation.encounter, observation.issued,
     )  # fmt: skip
-    issued = into.date(observation.issued, source, "time of issue")
-    traits = set()
     if observation.status not in _DONE:
-        traits.add("refuted_by_source")
-    stay = into.stay(observation.encounter) if when is None else None
-    if stay is not None:
-        when = stay.days
-        traits.add("dated_by_encounter")
-    elif when is None and issued is not None:
-        when = issued
-        traits.add("day_only_from_entry")
+        setting.traits |= {"refuted_by_source"}
     if observation.focus and _other_focus(observation.focus, into):
-        traits.add("other_focus")
-    return Setting(source, when, end, issued, frozenset(traits))
+        setting.traits |= {"other_focus"}
+    if observation.specimen is not None:
+        setting.traits |= microbiology.specimen_traits(observation.specimen, observation.contained)
+    return setting
 
 
 def _other_focus(focus: list[shapes.Reference], into: Reading) -> bool:
@@ -110,25 +97,25 @@ def _other_focus(focus: list[shapes.Reference], into: Reading) -> bool:
 # -- numbers -----------------------------------------------------------------------------------
 
 
-def number_of(valued: shapes.Valued) -> tuple[float, str, tuple[str | None, ...]] | None:
-    """(value, bound trait or "", units) of a numeric value, also when it is written as text."""
+Number = tuple[float, str, tuple[str | None, ...]]  # value, bound trait or "", units
+
+
+def number_of(valued: shapes.Valued) -> Number | None:
+    """The numeric value, also when it is written as text or as a coded score."""
     quantity = valued.valueQuantity
-    if quantity is not None:
-        value, sign = quantity.value, quantity.comparator or ""
-        if isinstance(value, str):
-            read = _from_text(value)
-            return (read[0], read[1] or _BOUND.get(sign, ""), (quantity.code, quantity.unit)) if (
-                read is not None
-            ) else None  # fmt: skip
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return None
-        return float(value), _BOUND.get(sign, ""), (quantity.code, quantity.unit)
-    if valued.valueInteger is not None:
-        return float(valued.valueInteger), "", ()
-    return _from_text(valued.valueString) if valued.valueString else None
+    if quantity is None:
+        if valued.valueInteger is not None:
+            return float(valued.valueInteger), "", ()
+        return _from_text(valued.valueString) if valued.valueString else None
+    value, bound = quantity.value, _BOUND.get(quantity.comparator or "", "")
+    if isinstance(value, str) and (read := _from_text(value)) is not None:
+        value, bound = read[0], read[1] or bound
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value), bound, (quantity.code, quantity.unit)
 
 
-def _from_text(text: str) -> tuple[float, str, tuple[str | None, ...]] | None:
+def _from_text(text: str) -> Number | None:
     match = _NUMBER.fullmatch(text.strip())
     if match is None or _THOUSANDS.fullmatch(match["number"]):
         return None
@@ -136,14 +123,23 @@ def _from_text(text: str) -> tuple[float, str, tuple[str | None, ...]] | None:
     return value, _BOUND.get(match["sign"] or "", ""), (match["unit"],)
 
 
+def _score(valued: shapes.Valued, match: Match) -> Number | None:
+    """ECOG as a coded answer: the digit of the German list, LOINC or SNOMED CT."""
+    answer = valued.valueCodeableConcept
+    if answer is None or match.meaning.group != "ECOG":
+        return None
+    scores = (_ECOG.get(coding.code or "") for coding in answer.coding)
+    return next(((float(score), "", ()) for score in scores if score is not None), None)
+
+
 def _measured(valued: shapes.Valued, match: Match, setting: Setting, into: Reading) -> None:
     """Laboratory values, vital signs and performance status, in the canonical unit."""
-    analyte = match.meaning.group or match.meaning.subconcept
+    analyte = match.meaning.group
     if analyte not in known_units():
         return  # a panel: its components are read for themselves
-    found = number_of(valued)
+    found = number_of(valued) or _score(valued, match)
     if found is None:
-        if valued.dataAbsentReason is None and _has_value(valued):
+        if valued.dataAbsentReason is None:
             into.note("value", setting.source, f"A value of {analyte} is not a usable number.")
         return
     value, bound, units = found
@@ -153,17 +149,6 @@ def _measured(valued: shapes.Valued, match: Match, setting: Setting, into: Readi
     if measured.value is not None:
         traits = frozenset({bound}) if bound else frozenset[str]()
         into.add(match, setting, measured.value, measured.unit, traits)
-
-
-def _has_value(valued: shapes.Valued) -> bool:
-    return any(
-        value is not None
-        for value in (
-            valued.valueQuantity, valued.valueCodeableConcept, valued.valueString,
-            valued.valueBoolean, valued.valueRange, valued.valueRatio, valued.valueSampledData,
-            valued.valueDateTime, valued.valuePeriod, valued.valueTime,
-        )
-    )  # fmt: skip
 
 
 # -- statements --------------------------------------------------------------------------------
@@ -179,7 +164,7 @@ def _status(valued: shapes.Valued, match: Match, setting: Setting, into: Reading
         into.add(match, setting, number[0])
         return
     answer = valued.valueCodeableConcept
-    found = into.meanings(answer, "Observation.value")
+    found = into.meanings(answer, _VALUE)
     for meant in found:
         if meant.meaning.concept == "disease_status":
             into.add(meant, setting)
@@ -207,7 +192,7 @@ def _denied(valued: shapes.Valued, into: Reading) -> bool:
     answer = valued.valueCodeableConcept
     if answer is not None and any(coding.code in _DENIED for coding in answer.coding):
         return True
-    found = into.meanings(answer, "Observation.value")
+    found = into.meanings(answer, _VALUE)
     return any(m.meaning.group == "negative" for m in found) or (
         microbiology.interpreted(valued.interpretation) == "negative"
     )

@@ -20,7 +20,7 @@ def read(stored: Stored, into: Reading) -> None:
         return
     source = f"Patient/{stored.id}"
     into.sex = patient.gender if patient.gender in _SEXES else ""
-    into.born = into.date(patient.birthDate, source, "date of birth")
+    into.born = into.date(patient.birthDate, source)
     into.synthetic = patient.meta is not None and any(
         tag.code == "synthetic" for tag in patient.meta.tag
     )
@@ -33,7 +33,7 @@ def read(stored: Stored, into: Reading) -> None:
 
 
 def _death(patient: shapes.Patient, source: str, into: Reading) -> None:
-    when = into.date(patient.deceasedDateTime, source, "date of death")
+    when = into.date(patient.deceasedDateTime, source)
     if when is not None:
         into.add(_DECEASED, Setting(source, when))
     elif patient.deceasedDateTime or patient.deceasedBoolean:

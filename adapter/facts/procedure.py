@@ -25,38 +25,28 @@ def read(stored: Stored, into: Reading) -> None:
     source = f"Procedure/{stored.id}"
     matches = into.meanings(procedure.code, "Procedure")
     if procedure.status in _DONE:
-        _contact(procedure, source, into)
+        into.contact(procedure.performedDateTime, procedure.performedPeriod, source)
     if not matches:
         if procedure.code is not None and procedure.code.text:
             into.text_only(procedure.code, "procedure", _setting(procedure, source, into))
         return
     setting = _setting(procedure, source, into)
     for match in matches:
-        if match.meaning.concept == "death" and match.meaning.subconcept == "death_certification":
+        if match.meaning.group == "certification":
             continue  # the paper was written; who died and when is in the death records
         billed = any(part in match.code for part in _BILLING)
         into.add(match, setting, traits=frozenset({"billing"}) if billed else frozenset())
 
 
-def _contact(procedure: shapes.Procedure, source: str, into: Reading) -> None:
-    into.contact(procedure.performedDateTime, source)
-    if procedure.performedPeriod is not None:
-        into.contact(procedure.performedPeriod.start, source)
-
-
 def _setting(procedure: shapes.Procedure, source: str, into: Reading) -> Setting:
-    when, end = into.span(
-        procedure.performedDateTime, procedure.performedPeriod, source, "time it was performed"
+    setting = into.dated(
+        source, procedure.performedDateTime, procedure.performedPeriod, procedure.encounter
     )
-    traits = {_TRAIT[procedure.status]} if procedure.status in _TRAIT else set()
-    if (procedure.status not in _DONE and not traits) or procedure.status == "unknown":
+    status = procedure.status or ""
+    if status in _TRAIT:
+        setting.traits |= {_TRAIT[status]}
+    elif status not in _DONE or status == "unknown":
         into.note("status", source, "A Procedure does not say whether it was done.")
-    if when is None and (
-        procedure.performedAge or procedure.performedRange or procedure.performedString
-    ):
+    if procedure.performedAge or procedure.performedRange or procedure.performedString:
         into.note("date", source, "A Procedure is dated by age or in words, which is not used.")
-    stay = into.stay(procedure.encounter) if when is None else None
-    if stay is not None:
-        when = stay.days
-        traits.add("dated_by_encounter")
-    return Setting(source, when, end, traits=frozenset(traits))
+    return setting

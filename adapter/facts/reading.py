@@ -56,11 +56,6 @@ class Stay(msgspec.Struct, frozen=True):
     start: Interval
     end: Interval
 
-    @property
-    def days(self) -> Interval:
-        """Some day of the stay."""
-        return hull((self.start, self.end)) if self.start.first <= self.end.last else self.start
-
 
 class Reading:
     """The facts and notes of one patient while they are being read."""
@@ -88,16 +83,12 @@ class Reading:
             return self._leniently(stored, decoder.type)
 
     def _leniently(self, stored: Stored, shape: type[T]) -> T | None:
-        source = f"{stored.type}/{stored.id}"
-
-        def odd(name: str) -> None:
-            self.note(
-                "shape", source, f"The field {name} of a {stored.type} is not as FHIR R4 says."
-            )
-
-        made = lenient(stored.body, shape, odd)
+        kind, source = stored.type, f"{stored.type}/{stored.id}"
+        made, odd = lenient(stored.body, shape)
+        for name in odd:
+            self.note("shape", source, f"The field {name} of a {kind} is not as FHIR R4 says.")
         if made is None:
-            self.note("shape", source, f"A {stored.type} cannot be read.")
+            self.note("shape", source, f"A {kind} cannot be read.")
         return made
 
     def note(self, kind: str, where: str, what: str, todo: str = _AT_SOURCE) -> None:
@@ -146,28 +137,16 @@ class Reading:
 
     def list_text(self, kind: str, setting: Setting) -> None:
         """A statement in words only: shown to the reviewer by its reference, never counted."""
-        self._add_fact("text_only", kind, setting, f"text-only {kind.replace('_', ' ')}")
-
-    def _add_fact(self, concept: str, subconcept: str, setting: Setting, label: str) -> None:
-        self.facts.append(
-            Fact(concept, subconcept, setting.when, setting.source, end=setting.end, label=label,
-                 recorded=setting.recorded, traits=setting.traits | {"text_only"})
-        )  # fmt: skip
+        wording = Meaning("text_only", kind, "", f"text-only {kind.replace('_', ' ')}")
+        self.add(Match(wording, ""), setting, traits=frozenset({"text_only"}))
 
     def certified_cause(
         self, concept: Concept | None, matches: tuple[Match, ...], setting: Setting
     ) -> None:
         """A cause of death from a certificate; even one nobody mapped proves the death."""
-        self.add(
-            _CERTIFIED,
-            Setting(
-                setting.source,
-                None,
-                None,
-                setting.recorded or setting.when,
-                (setting.traits & NO_EVIDENCE) | {"certified", "no_time"},
-            ),
-        )
+        recorded = setting.recorded or setting.when
+        traits = (setting.traits & NO_EVIDENCE) | {"certified", "no_time"}
+        self.add(_CERTIFIED, Setting(setting.source, recorded=recorded, traits=traits))
         for match in matches:
             self.add(match, setting)
         if matches or self.text_only(concept, "cause_of_death", setting) or concept is None:
@@ -180,38 +159,62 @@ class Reading:
 
     # -- dates and contacts ----------------------------------------------------------------
 
-    def date(self, text: str | None, source: str, field: str) -> Interval | None:
+    def date(self, text: str | None, source: str) -> Interval | None:
         """A date field as an interval; one that cannot be read is left out with a note."""
         if not text:
             return None
         found = parse(text, self.zone)
         if found is None:
-            self.note("date", source, f"The {field} cannot be read as a date and is not used.")
+            kind = source.partition("/")[0]
+            self.note("date", source, f"A date of this {kind} cannot be read and is not used.")
         return found
 
     def span(
-        self, text: str | None, period: Period | None, source: str, field: str
+        self, text: str | None, period: Period | None, source: str
     ) -> tuple[Interval | None, Interval | None]:
         """Start and end of a dateTime or a Period; a Period with an end alone is dated by it."""
         if text or period is None:
-            return self.date(text, source, field), None
-        start = self.date(period.start, source, f"start of the {field}")
-        end = self.date(period.end, source, f"end of the {field}")
+            return self.date(text, source), None
+        start, end = self.date(period.start, source), self.date(period.end, source)
         if start is not None and end is not None and end.last < start.first:
-            self.note("date", source, f"The {field} ends before it starts; its start is used.")
+            self.note("date", source, "A period ends before it starts; its start is used.")
             end = None
         return (start, end) if start is not None else (end, None)
 
-    def stay(self, reference: Reference | None) -> Stay | None:
+    def dated(
+        self, source: str, text: str | None, period: Period | None,
+        encounter: Reference | None = None, entered: str | None = None,
+    ) -> Setting:  # fmt: skip
+        """The clinical date; else some day of the encounter; else the day of entry.
+
+        An entry made during the stay dates more closely than the stay: that is when the ward knew.
+        Any other entry may be months late and is marked as one.
+        """
+        when, end = self.span(text, period, source)
+        setting = Setting(source, when, end, self.date(entered, source))
+        if when is not None:
+            return setting
+        stay, recorded = self._stay(encounter), setting.recorded
+        if stay is not None:
+            inside = recorded is not None and stay.start.first <= recorded.first <= stay.end.last
+            setting.when = recorded if inside else hull((stay.start, stay.end))
+            setting.traits = frozenset({"dated_by_encounter"})
+        elif recorded is not None:
+            setting.when, setting.traits = recorded, frozenset({"day_only_from_entry"})
+        return setting
+
+    def _stay(self, reference: Reference | None) -> Stay | None:
         """The attended encounter a resource refers to, when the source sent it."""
         if reference is None or not reference.reference:
             return None
         return self.stays.get(split_reference(reference.reference)[1])
 
-    def contact(self, text: str | None, source: str) -> None:
+    def contact(self, text: str | None, period: Period | None, source: str) -> None:
         """The patient was seen on this day; one fact a day is enough."""
         if not text:
-            return
+            text = period.start if period is not None else None
+            if not text:
+                return
         # without a zone the day is the one written, so its first ten letters tell days apart
         key = text if self.zone else text[:10]
         known = self._contacts.get(key)

@@ -17,27 +17,19 @@ def read(stored: Stored, into: Reading) -> None:
         return
     source = f"DiagnosticReport/{stored.id}"
     if report.status in _DONE:
-        into.contact(report.effectiveDateTime, source)
-        if report.effectivePeriod is not None:
-            into.contact(report.effectivePeriod.start, source)
+        into.contact(report.effectiveDateTime, report.effectivePeriod, source)
     if report.conclusionCode:
         _concluded(report, source, into)
 
 
 def _concluded(report: shapes.Report, source: str, into: Reading) -> None:
-    when, end = into.span(report.effectiveDateTime, report.effectivePeriod, source, "report time")
-    issued = into.date(report.issued, source, "time of issue")
-    traits = set() if report.status in _DONE else {"refuted_by_source"}
-    stay = into.stay(report.encounter) if when is None else None
-    if stay is not None:
-        when = stay.days
-        traits.add("dated_by_encounter")
-    elif when is None and issued is not None:
-        when = issued
-        traits.add("day_only_from_entry")
+    setting = into.dated(
+        source, report.effectiveDateTime, report.effectivePeriod, report.encounter, report.issued
+    )
+    if report.status not in _DONE:
+        setting.traits |= {"refuted_by_source"}
     for reference in report.specimen:
-        traits |= microbiology.specimen_traits(reference, report.contained, into)
-    setting = Setting(source, when, end, issued, frozenset(traits))
+        setting.traits |= microbiology.specimen_traits(reference, report.contained)
     tests = [
         match
         for match in into.meanings(report.code, "DiagnosticReport")

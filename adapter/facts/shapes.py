@@ -5,7 +5,6 @@ not named here is skipped. When one field has an unexpected type the resource is
 by field, and only the odd one is left out.
 """
 
-from collections.abc import Callable
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -87,10 +86,6 @@ class Valued(Shape):
     valueInteger: int | None = None
     valueDateTime: str | None = None
     valuePeriod: Period | None = None
-    valueRange: Any = None
-    valueRatio: Any = None
-    valueSampledData: Any = None
-    valueTime: Any = None
     interpretation: list[Concept] = []
     dataAbsentReason: Concept | None = None
 
@@ -102,7 +97,6 @@ class Observation(Valued):
     effectiveDateTime: str | None = None
     effectivePeriod: Period | None = None
     effectiveInstant: str | None = None
-    effectiveTiming: Any = None
     issued: str | None = None
     encounter: Reference | None = None
     focus: list[Reference] = []
@@ -212,29 +206,26 @@ class Patient(Shape):
     meta: Meta | None = None
 
 
-Odd = Callable[[str], None]
-
-
-def lenient(body: bytes, shape: type[T], odd: Odd) -> T | None:
-    """The resource without its odd fields, which are named to `odd`; None if it is no object."""
+def lenient(body: bytes, shape: type[T]) -> tuple[T | None, list[str]]:
+    """The resource without its odd fields, and their names; None if it is no JSON object."""
+    odd: list[str] = []
     try:
         plain = msgspec.json.decode(body)
     except (ValueError, RecursionError):
-        return None
-    return _filled(plain, shape, odd) if isinstance(plain, dict) else None
+        return None, odd
+    return (_filled(plain, shape, odd) if isinstance(plain, dict) else None), odd
 
 
-def _filled(plain: dict[str, Any], shape: type[T], odd: Odd) -> T:
+def _filled(plain: dict[str, Any], shape: type[T], odd: list[str]) -> T:
     made = shape()
     for field in msgspec.structs.fields(shape):
-        if field.encode_name in plain:
-            value = _fitted(plain[field.encode_name], field.type, odd, field.encode_name)
-            if value is not None:
-                setattr(made, field.name, value)
+        value = _fitted(plain.get(field.encode_name), field.type, odd, field.encode_name)
+        if value is not None:
+            setattr(made, field.name, value)
     return made
 
 
-def _fitted(value: Any, wanted: Any, odd: Odd, name: str) -> Any:
+def _fitted(value: Any, wanted: Any, odd: list[str], name: str) -> Any:
     """`value` as `wanted`, as much of it as fits; None when nothing does."""
     if wanted is Any or value is None:
         return value
@@ -249,5 +240,5 @@ def _fitted(value: Any, wanted: Any, odd: Odd, name: str) -> Any:
     try:
         return msgspec.convert(value, wanted)
     except ValueError:
-        odd(name)
+        odd.append(name)
         return None

@@ -132,6 +132,14 @@ def test_performance_status_needs_no_unit() -> None:
     assert (fact.concept, fact.group, fact.value) == ("performance_status", "ECOG", 2.0)
 
 
+@pytest.mark.parametrize(
+    "answer", ["loinc|LA9624-3", "sct|422894000", "local|2", ["local|x", "sct|422894000"]]
+)
+def test_a_coded_performance_status_is_its_score(answer: str) -> None:
+    """LOINC and SNOMED CT answers, and the digit the German list uses as code."""
+    assert only(observation("89247-1", on="2021-05-03", result=answer)).value == 2.0
+
+
 def test_a_temperature_in_fahrenheit_is_converted() -> None:
     """100.4 degF is the fever line."""
     assert only(lab("8310-5", 100.4, "[degF]")).value == pytest.approx(38.0)
