@@ -353,7 +353,7 @@ def test_background_is_irrelevant_and_of_the_promised_size() -> None:
         validate(resource)
         if kind == "Observation":
             assert all(code.startswith("urn:oid:") for code in codings(resource))
-            assert 900 <= len(as_line(resource)) <= 2000
+            assert 1000 <= len(as_line(resource)) <= 2000
 
 
 def test_the_command_writes_a_study_and_says_what_it_wrote(

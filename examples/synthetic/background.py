@@ -8,7 +8,7 @@ from .dialects import EPIC, Json, coding, concept
 from .record import LABEL, Made
 
 SYSTEM = "http://terminology.hl7.org/CodeSystem/observation-category"
-NOTE = "Synthetic remark of a device that says much and means little. " * 6
+NOTE = "Synthetic remark of a device that says much and means little. " * 15
 
 
 def background(patients: int, observations: int = 50, seed: int = 0) -> Iterator[Made]:
@@ -46,5 +46,5 @@ def _observation(patient: str, number: int, n: int, dice: random.Random) -> Json
         "effectiveDateTime": f"{day}T10:{n % 60:02d}:00-05:00",
         "issued": f"{day}T10:{n % 60:02d}:30.000-05:00",
         "valueQuantity": {"value": dice.randrange(1000), "system": UCUM, "code": "1"},
-        "note": [{"text": NOTE[: dice.randrange(100, 372)] + str(number)}],
+        "note": [{"text": NOTE[: dice.randrange(150, 900)] + str(number)}],
     }  # fmt: skip
