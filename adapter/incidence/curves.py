@@ -96,7 +96,10 @@ def survival(sets: RiskSets, failures: Literal["events", "censored"] = "events")
 
 
 def median(curve: Curve, level: float = 0.95) -> dict[str, float | None]:
-    """First time the curve is at or below one half, limits from the inverted log-log interval."""
+    """First time the curve is at or below one half, limits from the inverted log-log interval.
+
+    (R gives the middle of the plateau where a curve stays at exactly one half.)
+    """
     lower, upper = limits(curve.estimate, curve.se, "log-log", level)
     return {
         "median": _first_at_half(curve.times, curve.estimate),
