@@ -63,6 +63,6 @@ def facts_of(record: PatientRecord, codes: Codes, zone: str | None = None) -> Pa
         reading.notes(),
         reading.sex,
         reading.born,
-        sorted(reading.unmapped),
+        reading.unmapped(),
         reading.synthetic,
     )

@@ -48,9 +48,9 @@ def read(stored: Stored, into: Reading) -> None:
         return
     source = f"Observation/{stored.id}"
     matches = into.meanings(observation.code, "Observation")
+    measured = observation.status in _DONE and observation.dataAbsentReason is None
     # a death record is no sign of life, whenever it was written
-    death = bool(matches) and any(match.meaning.concept == "death" for match in matches)
-    if observation.status in _DONE and observation.dataAbsentReason is None and not death:
+    if measured and not (matches and any(one.meaning.concept == "death" for one in matches)):
         text = observation.effectiveDateTime or observation.effectiveInstant
         into.contact(text, observation.effectivePeriod, source)
     coded = observation.valueCodeableConcept

@@ -1,5 +1,6 @@
 """What the readers of one patient share: meanings of codes, dates, notes, contacts, facts."""
 
+from collections import defaultdict
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
@@ -16,6 +17,7 @@ from adapter.store import Stored
 T = TypeVar("T", bound=msgspec.Struct)
 
 _PLAIN: frozenset[str] = frozenset()
+_REMEMBERED = 200_000  # more codings than a hospital has; hostile ones must not fill memory
 _AT_SOURCE = "Correct it at the source."
 
 
@@ -32,12 +34,13 @@ _UNMAPPED_CAUSE = Match(
 )
 
 
-@lru_cache(maxsize=200_000)
-def matches_of(codes: Codes, system: str, code: str, version: str) -> tuple[Match, ...]:
-    """Every meaning of one coding, () when it is not mapped; hospitals repeat their codings."""
-    return tuple(
-        Match(meaning, f"{system}|{code}") for meaning in codes.lookup(system, code, version)
-    )
+Written = tuple[str | None, str | None, str | None]  # system, code, version of a coding
+
+
+@lru_cache(maxsize=4)
+def _memory(codes: Codes) -> dict[Written, tuple[Match, ...]]:
+    """What these code lists said so far: a hospital repeats few codings many thousand times."""
+    return {}
 
 
 class Setting(msgspec.Struct):
@@ -65,11 +68,12 @@ class Reading:
         self.zone = zone
         self.synthetic = False
         self.facts: list[Fact] = []
-        self.unmapped: set[tuple[str, str, str]] = set()
         self.stays: dict[str, Stay] = {}
         self.treated: dict[str, bool] = {}  # Condition id: is it a disease CAR T cells treat?
         self.sex = ""
         self.born: Interval | None = None
+        self._known = _memory(codes)
+        self._unmapped: defaultdict[str, set[Written]] = defaultdict(set)
         self._contacts: dict[str, str] = {}
         self._notes: dict[tuple[str, str, str], list[str]] = {}
 
@@ -107,24 +111,43 @@ class Reading:
 
     def meanings(self, concept: Concept | None, kind: str) -> tuple[Match, ...]:
         """What a CodeableConcept means; unmapped codings are remembered for coverage."""
-        if concept is None:
+        if concept is None or not concept.coding:
             return ()
-        codings = concept.coding
-        if len(codings) == 1:
-            return self._meanings(codings[0], kind)
+        if len(concept.coding) == 1:
+            return self._meanings(concept.coding[0], kind)
         every: dict[tuple[str, str, str], Match] = {}
-        for coding in codings:
+        for coding in concept.coding:
             for match in self._meanings(coding, kind):
                 meant = match.meaning
                 every.setdefault((meant.concept, meant.subconcept, meant.group), match)
         return _without_lookalikes(tuple(every.values()))
 
     def _meanings(self, coding: Coding, kind: str) -> tuple[Match, ...]:
-        system, code = coding.system or "", coding.code or ""
-        found = matches_of(self.codes, system, code, coding.version or "") if code else ()
-        if not found and code:
-            self.unmapped.add((system, code.strip(), kind))
+        written = (coding.system, coding.code, coding.version)
+        found = self._known.get(written)
+        if found is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            found = self._known[written] = self._ask(*written)
+        if not found:
+            self._unmapped[kind].add(written)
         return found
+
+    def _ask(self, system: str | None, code: str | None, version: str | None) -> tuple[Match, ...]:
+        system, code = system or "", code or ""
+        found = self.codes.lookup(system, code, version or "") if code else ()
+        return tuple(Match(meaning, f"{system}|{code}") for meaning in found)
+
+    def unmapped(self) -> list[tuple[str, str, str]]:
+        """(system, code, resource type) of every coding nobody mapped, each once."""
+        return sorted(
+            {
+                (system or "", code.strip(), kind)
+                for kind, codings in self._unmapped.items()
+                for system, code, _ in codings
+                if code and code.strip()
+            }
+        )
 
     def text_only(self, concept: Concept | None, kind: str, setting: Setting) -> bool:
         """List a concept that has words and no code; False when it has a code or nothing."""

@@ -13,7 +13,7 @@ import msgspec
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-class Shape(msgspec.Struct):
+class Shape(msgspec.Struct, gc=False):
     """A part of a resource; every field may be missing."""
 
 
