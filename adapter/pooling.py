@@ -339,4 +339,4 @@ def _reproduced(cohorts: Sequence[dict[str, str]], row: dict[str, str]) -> Row:
     same = all(b in ("", a) for a, b in zip(ours, theirs, strict=True))
     same &= totals == {"k": int(row["cohorts"]), "n": int(row["n"]), "events": int(row["events"])}
     values = {"published": theirs, "reproduced": ours, "exact": exact, "agrees": same}
-    return {"label": row["label"], **totals, **values}
+    return {"label": row["label"], "cohorts": totals.pop("k"), **totals, **values}

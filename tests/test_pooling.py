@@ -40,6 +40,7 @@ def cohorts(by: str = "", **only: str) -> list[Site]:
 def test_the_published_table_is_reproduced(row: dict[str, object]) -> None:
     """Counts, estimate and limits of every published row come out to the printed digits."""
     assert row["agrees"], row
+    assert {"label", "cohorts", "events", "n", "published", "reproduced"} <= set(row)
 
 
 def test_the_overall_figure_to_five_digits() -> None:
