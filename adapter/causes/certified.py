@@ -3,7 +3,7 @@
 from adapter.causes import cardiorespiratory, hemorrhage, organs, other, toxicity
 from adapter.causes.chart import Chart, Facts
 from adapter.causes.infection import CLASSES, NO_CAUSE, subcause_of
-from adapter.causes.rule import Rule, Seen
+from adapter.causes.rule import Rule, Seen, displays
 from adapter.model import SUBCAUSES, Cause, Certainty, Fact
 
 #: The cause an organ diagnosis means when it is no mode of dying.
@@ -32,15 +32,19 @@ class CertifiedCause(Rule):
     source = "conventions 9 and docs/decisions/0021-certificates.md"
 
     def look(self, chart: Chart) -> Seen | None:
-        """The certificate names {display}."""
+        """The certificate names {first}{also}."""
         named = [(fact, meaning(fact, chart)) for fact in underlying(chart)]
         usable = [(fact, *found) for fact, found in named if found is not None]
         if not usable:
             return None
         _, cause, subcause = usable[0]
-        facts = tuple(fact for fact, also, _ in usable if also is cause)
-        several = any(also is not cause for _, also, _ in usable)
-        return Seen(facts, subcause=subcause, cause=cause, review=several)
+        facts = tuple(fact for fact, _, _ in usable)
+        others = tuple(fact for fact, also, _ in usable if also is not cause)
+        words = {
+            "first": displays(tuple(fact for fact in facts if fact not in others)),
+            "also": f"; it or another also names {displays(others)}" if others else "",
+        }
+        return Seen(facts, subcause, cause=cause, review=bool(others), words=words)
 
 
 class CertifiedTreatedDisease(other.Hint):
