@@ -31,7 +31,7 @@ def read(valued: shapes.Valued, match: Match, setting: Setting, into: Reading) -
     """What one test found: an organism, positive, negative, or something nobody mapped."""
     if match.meaning.group in ("category", "panel"):
         return
-    if "blood" in match.meaning.subconcept.lower():
+    if of_blood(match):
         setting = _bloody(setting)
     answer, organisms = _result(valued, match, setting, into)
     if match.meaning.subconcept in _STATUS_TESTS or match.meaning.group == "serology":
@@ -113,7 +113,8 @@ def _tested(
     number = float(value) if isinstance(value, int | float) else None
     unit = (quantity.code or quantity.unit or "") if quantity is not None else ""
     unit = unit if _UNIT.fullmatch(unit) else ""
-    meaning = Meaning(_RESULT, test.subconcept, group, f"{test.label} {answer}".strip())
+    label = f"{test.label} {answer}".strip()
+    meaning = Meaning(_RESULT, test.subconcept, group, label, kind=test.kind)
     into.add(
         Match(meaning, match.code), setting, number, unit, frozenset({answer} if answer else ())
     )
@@ -135,6 +136,11 @@ def specimen_traits(
     codes = {coding.code for concept in types for coding in concept.coding}
     said = (reference.display or "").strip().casefold() in _BLOOD_WORDS
     return frozenset({"blood"}) if said or codes & _BLOOD_CODES else frozenset()
+
+
+def of_blood(match: Match) -> bool:
+    """Does the code of the test itself name blood as the specimen?"""
+    return "blood" in match.meaning.subconcept.lower()
 
 
 def _bloody(setting: Setting) -> Setting:

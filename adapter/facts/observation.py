@@ -84,6 +84,8 @@ def _setting(observation: shapes.Observation, source: str, into: Reading) -> Set
         setting.traits |= {"other_focus"}
     if observation.specimen is not None:
         setting.traits |= microbiology.specimen_traits(observation.specimen, observation.contained)
+    if into.from_blood and source.partition("/")[2] in into.from_blood:
+        setting.traits |= {"blood"}
     return setting
 
 

@@ -70,6 +70,7 @@ class Reading:
         self.facts: list[Fact] = []
         self.stays: dict[str, Stay] = {}
         self.treated: dict[str, bool] = {}  # Condition id: is it a disease CAR T cells treat?
+        self.from_blood: set[str] = set()  # Observation ids that report a blood culture
         self.sex = ""
         self.born: Interval | None = None
         self._known = _memory(codes)

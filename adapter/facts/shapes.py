@@ -179,6 +179,7 @@ class Report(Shape):
     effectivePeriod: Period | None = None
     issued: str | None = None
     conclusionCode: list[Concept] = []
+    result: list[Reference] = []
     specimen: list[Reference] = []
     contained: list[Contained] = []
 

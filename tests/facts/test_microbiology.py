@@ -71,6 +71,14 @@ def test_a_contained_blood_specimen_makes_it_blood() -> None:
     assert "blood" in fact.traits
 
 
+def test_an_organism_reported_with_a_blood_culture_is_of_blood() -> None:
+    """The report names the specimen, its results do not repeat it."""
+    grown = observation("41852-5", on="2021-05-03", result=PSEUDOMONAS, id="o7")
+    whole = report("600-7", on="2021-05-03", result=[{"reference": "Observation/o7"}])
+    (fact,) = facts(grown, whole, of="microbiology_result")
+    assert fact.traits == frozenset({"positive", "blood"})
+
+
 def test_several_organisms_are_several_facts() -> None:
     """Two codings of different organisms in one culture."""
     found = facts(observation("600-7", on="2021-05-03", result=[PSEUDOMONAS, "sct|112283007"]))
