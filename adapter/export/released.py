@@ -24,8 +24,7 @@ def release_rows(rows: list[Row], release: Release) -> Released:
     columns = _allowed(release)
     removed: Counter[str] = Counter()
     out = [
-        {column.name: _leaving(column, row, release, removed) for column in columns}
-        for row in rows
+        {column.name: _leaving(column, row, release, removed) for column in columns} for row in rows
     ]
     if release.pseudonyms is not None and not release.identified:
         out.sort(key=lambda row: str(row.get("episode", "")))  # the source's order tells ids

@@ -79,9 +79,7 @@ def _by(judged: Sequence[Judged], field: str, small_cells: int) -> list[dict[str
     names = [getattr(j.episode, field) or "not recorded" for j in judged]
     n = Counter(names)
     deaths = Counter(
-        name
-        for name, j in zip(names, judged, strict=True)
-        if j.outcome.kind is OutcomeKind.NRM
+        name for name, j in zip(names, judged, strict=True) if j.outcome.kind is OutcomeKind.NRM
     )
     shown = suppressed({name: min(n[name], deaths[name] or n[name]) for name in n}, small_cells)
     return [

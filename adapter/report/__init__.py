@@ -1,71 +1,69 @@
 """The report: one self-contained HTML file, its figures as files, and a PDF where Chromium is."""
 
-import os
-import shutil
-import subprocess
-import tempfile
+import re
 from pathlib import Path
 
 from adapter.atomic import write_atomically
 from adapter.errors import StoreError, UsageError
 from adapter.pseudonyms import Pseudonyms
-from adapter.report.page import page, stylesheet
+from adapter.report import chromium
+from adapter.report.page import render, stylesheet
 from adapter.report.view import Change, Changes, View
 from adapter.study import Study
 
 __all__ = ["Change", "Changes", "report_html", "write_figures", "write_report"]
 
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-#: Nothing but the page: no update, no sync, no first-run traffic, no network at all.
-_QUIET = (
-    "--headless", "--disable-gpu", "--no-first-run", "--disable-quic", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--disable-extensions",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
-)  # fmt: skip
-_SECONDS = 120
-
 
 def report_html(study: Study, pseudonyms: Pseudonyms, changes: Changes | None = None) -> str:
     """The report as text; `changes` adds what is new since the last one."""
-    return page(View(study, pseudonyms, changes))
+    return render(View(study, pseudonyms, changes))
 
 
 def write_report(
     study: Study, path: Path, pseudonyms: Pseudonyms, changes: Changes | None = None
 ) -> Path:
     """Write FILE.html, or FILE.pdf where Chromium is installed; whole or not at all, mode 0600."""
-    html = report_html(study, pseudonyms, changes).encode("utf-8")
-    match path.suffix.lower():
-        case ".html" | ".htm":
-            content = html
-        case ".pdf":
-            content = _pdf(html)
-        case other:
-            raise UsageError(f"A report cannot be written as {other!r}.", "Use .html or .pdf.")
-    return _write(path, content)
+    ending = path.suffix.lower()
+    if ending not in (".html", ".htm", ".pdf"):
+        raise UsageError(f"A report cannot be written as {ending!r}.", "Use .html or .pdf.")
+    html = report_html(study, pseudonyms, changes)
+    return _write(path, chromium.printed(html) if ending == ".pdf" else html.encode("utf-8"))
 
 
 def write_figures(study: Study, folder: Path, pseudonyms: Pseudonyms) -> list[Path]:
-    """Every figure as an SVG file of its own, in light colours; several panels give several."""
+    """Every figure as SVG in light colours, and as PNG and PDF where Chromium is installed.
+
+    A figure of several panels gives a file for each.
+    """
     view = View(study, pseudonyms)
-    page(view)
-    style = f"<style>{stylesheet()}</style>"
+    render(view)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as problem:
         raise StoreError(f"The folder {folder} cannot be made: {problem.strerror}.") from None
     written = []
     for name, drawing in view.drawings.items():
-        for part, svg in enumerate(_svgs("".join(drawing.iter_chunks()))):
-            whole = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-            whole = whole.replace("<title", f"{style}<title", 1)
-            ending = f"-{part + 1}" if part else ""
-            written.append(_write(folder / f"{name}{ending}.svg", whole.encode("utf-8")))
+        panels = re.findall(r"<svg.*?</svg>", "".join(drawing.iter_chunks()))
+        for part, svg in enumerate(panels, start=1):
+            stem = f"{name}-{part}" if len(panels) > 1 else name
+            written += _figure_files(folder / stem, svg)
     return written
 
 
-def _svgs(html: str) -> list[str]:
-    return [f"<svg{part.split('</svg>')[0]}</svg>" for part in html.split("<svg")[1:]]
+def _figure_files(stem: Path, svg: str) -> list[Path]:
+    style = f"<style>{stylesheet()}</style>".replace("prefers-color-scheme: dark", "not all")
+    alone = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    alone = alone.replace("<title", f"{style}<title", 1)
+    made = [_write(stem.with_suffix(".svg"), alone.encode("utf-8"))]
+    if chromium.installed() is None:
+        return made
+    width, height = (
+        int(float(n)) + 1 for n in svg.split('viewBox="0 0 ')[1].split('"', maxsplit=1)[0].split()
+    )
+    sheet = f"@page {{ size: {width}px {height}px; margin: 0; }} body {{ margin: 0; padding: 0; }}"
+    html = f"<!doctype html><meta charset=utf-8>{style}<style>{sheet}</style><body>{svg}"
+    pictures = {".png": chromium.pictured(html, width, height), ".pdf": chromium.printed(html)}
+    return made + [_write(stem.with_suffix(end), content) for end, content in pictures.items()]
 
 
 def _write(path: Path, content: bytes) -> Path:
@@ -75,26 +73,3 @@ def _write(path: Path, content: bytes) -> Path:
         raise StoreError(
             f"{path} cannot be written: {problem.strerror}.", "Check the folder and the free space."
         ) from None
-
-
-def _pdf(html: bytes) -> bytes:
-    found = next((at for name in _BROWSERS if (at := shutil.which(name))), None)
-    if found is None:
-        raise UsageError(
-            "A PDF needs Chromium or Chrome, and neither is installed.",
-            "Write the report as .html and print it from a browser.",
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder, "report.html"), Path(folder, "report.pdf")
-        source.write_bytes(html)
-        sandbox = () if os.geteuid() else ("--no-sandbox",)  # Chromium refuses to run as root
-        own = (f"--user-data-dir={folder}/profile", "--no-pdf-header-footer")
-        command = [found, *_QUIET, *sandbox, *own, f"--print-to-pdf={target}", source.as_uri()]
-        try:
-            subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)  # noqa: S603
-            return target.read_bytes()
-        except (subprocess.SubprocessError, OSError) as problem:
-            raise UsageError(
-                f"Chromium could not print the report: {type(problem).__name__}.",
-                "Write the report as .html and print it from a browser.",
-            ) from None

@@ -41,7 +41,7 @@ CHAPTERS: tuple[Callable[[View], Section | None], ...] = (
 )
 
 
-def page(view: View) -> str:
+def render(view: View) -> str:
     """The report as text; needs no network, and nothing is hidden when scripts are off."""
     chapters = [made for chapter in CHAPTERS if (made := chapter(view)) is not None]
     document = h.html(lang="en")[

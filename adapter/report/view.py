@@ -190,10 +190,13 @@ class View:
         drawn = drawing(name)
         self.drawings[f"{self.figures:02d}-{slug(title)}"] = drawn
         return h.figure(class_="plate")[
-            h.figcaption[h.b[f"Figure {self.figures}."], " ", h.span(".caption")[f"{title}."], " ",
-                         note],
+            h.figcaption[
+                h.b[f"Figure {self.figures}."], " ", h.span(".caption")[f"{title}."], " ", note
+            ],
             scrolling(f"Figure {self.figures}", drawn),
-            h.details(".numbers")[h.summary[f"Numbers of figure {self.figures}"], table],
+            h.details(".numbers")[
+                h.summary[numbers := f"Numbers of figure {self.figures}"], scrolling(numbers, table)
+            ],
         ]
 
     def table(self, title: str, head: Sequence[str], rows: Sequence[Sequence[Node]],

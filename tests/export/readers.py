@@ -46,7 +46,8 @@ def read_xlsx(path: Path) -> Rows:
 
     book = load_workbook(path)
     header, *rows = book["cohort"].iter_rows(values_only=True)
-    named = [dict(zip((str(name) for name in header), row, strict=True)) for row in rows]
+    names = [str(name) for name in header]
+    named: Rows = [dict(zip(names, row, strict=True)) for row in rows]
     for row in named:
         for name, kind in KINDS.items():
             if kind == "list":

@@ -158,7 +158,13 @@ def test_the_manifest_says_what_was_removed(tmp_path: Path) -> None:
 
 def test_rows_fit_their_schema() -> None:
     """Every value has a type and, where there is a list, a value that the schema allows."""
-    types = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list}
+    types: dict[str, Any] = {
+        "string": str,
+        "integer": int,
+        "number": (int, float),
+        "boolean": bool,
+        "array": list,
+    }
     for row in rows_of(STUDY):
         assert set(schema()["required"]) == set(row)
         for name, rule in schema()["properties"].items():

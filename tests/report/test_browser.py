@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from adapter.pseudonyms import Pseudonyms
-from adapter.report import report_html, write_report
+from adapter.report import report_html, write_figures, write_report
+from adapter.report.page import CHAPTERS
 from tests.report.studies import a_study
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -139,3 +140,13 @@ def test_the_pdf_is_a_pdf(tmp_path: Path) -> None:
     """Chromium prints the report by itself, cards opened."""
     path = write_report(a_study(40), tmp_path / "report.pdf", KEY)
     assert path.read_bytes().startswith(b"%PDF-")
+
+
+def test_figures_become_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With Chromium a figure is also a PNG and a one-page PDF."""
+    folder = tmp_path / "figures"
+    monkeypatch.setattr("adapter.report.page.CHAPTERS", CHAPTERS[2:3])
+    written = write_figures(a_study(20), folder, KEY)
+    assert [".svg", ".png", ".pdf"] == [path.suffix for path in written]
+    assert written[1].read_bytes().startswith(b"\x89PNG")
+    assert written[2].read_bytes().startswith(b"%PDF-")

@@ -162,13 +162,14 @@ def test_a_pdf_without_chromium_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The message offers the way through any browser."""
-    monkeypatch.setattr("adapter.report.shutil.which", lambda _: None)
+    monkeypatch.setattr("adapter.report.chromium.shutil.which", lambda _: None)
     with pytest.raises(UsageError, match="print it from a browser"):
         write_report(SMALL["empty"], tmp_path / "r.pdf", KEY)
 
 
-def test_figures_as_files_stand_alone(tmp_path: Path) -> None:
+def test_figures_as_files_stand_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every SVG file is well-formed XML with its own style."""
+    monkeypatch.setattr("adapter.report.chromium.installed", lambda: None)
     written = write_figures(a_study(120), tmp_path / "figures", KEY)
     assert len(written) >= 10
     for path in written:

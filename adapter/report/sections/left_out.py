@@ -59,9 +59,10 @@ def stages_of(view: View) -> list[Stage]:
     return [
         Stage("Patients in the store", a.patients, a.not_recipients),
         Stage("CAR T recipients", a.recipients, {}),
-        Stage("CAR T courses (episodes)", a.episodes, a.not_evaluable),
-        Stage("Evaluable episodes", evaluable, {}),
-    ]
+        Stage(f"Courses, {a.episodes - a.recipients:,} of them further ones", a.episodes,
+              a.not_evaluable),
+        Stage("Evaluable courses (episodes)", evaluable, {}),
+    ]  # fmt: skip
 
 
 def check(stages: list[Stage], outcomes: dict[str, int]) -> None:
