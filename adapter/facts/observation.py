@@ -25,10 +25,11 @@ _THOUSANDS = re.compile(r"[1-9]\d*,\d{3}")  # 1,200 is twelve hundred to some an
 _VALUE = "Observation.value"  # how unmapped answers are told from unmapped questions
 
 # ECOG 0 to 5: LOINC answer list LL529-9, SNOMED CT (mCODE), and the German list's own digits
-_ECOG_CODES = """
-    0 1 2 3 4 5  LA9622-7 LA9623-5 LA9624-3 LA9625-0 LA9626-8 LA9627-6
-    425389002 422512005 422894000 423053003 423237006 423409001
-""".split()
+_ECOG_CODES = (
+    "0", "1", "2", "3", "4", "5",
+    "LA9622-7", "LA9623-5", "LA9624-3", "LA9625-0", "LA9626-8", "LA9627-6",
+    "425389002", "422512005", "422894000", "423053003", "423237006", "423409001",
+)  # fmt: skip
 _ECOG = {code: place % 6 for place, code in enumerate(_ECOG_CODES)}
 
 # Answers that deny a coded finding: SNOMED CT absent, known absent, no; LOINC no; HL7 v2-0136 no
