@@ -28,6 +28,7 @@ from adapter.report.svg import (
 
 DAYS_PER_MONTH = 30.4375
 _SMALL = 11
+_TOP = 30.0  # room for the heading
 
 
 class Track(NamedTuple):
@@ -45,7 +46,6 @@ class Axes(NamedTuple):
     last_day: float
     top: float
     ticks: tuple[float, ...]  # days
-    ylabel: str = ""
     marks: tuple[int, ...] = ()  # early days worth a mark of their own
 
 
@@ -66,7 +66,7 @@ class Panel(NamedTuple):
     rows: Sequence[RiskRow]
     title: str
     desc: str
-    heading: str = ""
+    heading: str = "Cumulative incidence"
 
 
 class Plot(NamedTuple):
@@ -96,7 +96,7 @@ def curve_panel(panel: Panel, width: float, height: float) -> Element:
         panel.name,
         (width, total),
         (panel.title, panel.desc),
-        panel.heading and label(plot.left, 14, panel.heading, "strong"),
+        label(plot.left, 14, panel.heading, "strong"),
         _grid(panel, plot),
         [_ribbon(track, plot, panel.axes) for track in panel.lines if len(panel.lines) <= 4],
         [_curve(track, plot, panel.axes) for track in panel.lines],
@@ -109,10 +109,9 @@ def _plot(panel: Panel, width: float, height: float) -> Plot:
     names = [width_of(row.name, _SMALL) for row in panel.rows]
     left = max([40.0, *(w + 22 for w in names)])
     right = width - max([24.0, *(width_of(track.name) + 12 for track in panel.lines)])
-    top = 30.0 if panel.heading else 14.0
     axes = panel.axes
     x = Scale(0, max(axes.last_day, 1), left, right)
-    return Plot(left, right, top, height, x, Scale(0, axes.top, height, top))
+    return Plot(left, right, _TOP, height, x, Scale(0, axes.top, height, _TOP))
 
 
 def _grid(panel: Panel, plot: Plot) -> Node:
@@ -135,9 +134,9 @@ def _grid(panel: Panel, plot: Plot) -> Node:
     early = [
         [
             line(plot.x(day), plot.top, plot.x(day), plot.bottom, "mark"),
-            label(plot.x(day) + 3, plot.top + 9 + 12 * i, f"day {day}", "tiny"),
+            label(plot.x(day) + 3, plot.top + 9, f"d{day}", "tiny"),
         ]
-        for i, day in enumerate(axes.marks)
+        for day in axes.marks
         if day < axes.last_day
     ]
     under = label((plot.left + plot.right) / 2, plot.bottom + 33, "Months from infusion", "faint",
@@ -241,4 +240,5 @@ def stacked_panel(panel: Panel, width: float, height: float) -> Element:
         for track, y, v in zip(panel.lines, places, middles, strict=True)
     ]
     return frame(panel.name, (width, height + 40), (panel.title, panel.desc),
-                 _grid(panel, plot), areas, names)  # fmt: skip
+                 label(plot.left, 14, panel.heading, "strong"), _grid(panel, plot), areas,
+                 names)  # fmt: skip

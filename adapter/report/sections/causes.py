@@ -133,7 +133,7 @@ def _cause_table(view: View) -> Element:
         waiting = sum(j.needs_review for j in deaths)
         rows.append([CAUSE_WORDS[cause], share(len(deaths), total), interval, str(early),
                      str(len(deaths) - early), str(waiting)])  # fmt: skip
-    head = ["Cause", "Deaths (% of NRM)", "95 % CI", f"Before day {day}", f"Day {day} or later",
+    head = ["Cause", "Deaths (% of NRM)", "95% CI", f"Before day {day}", f"Day {day} or later",
             "To review"]  # fmt: skip
     note = f"Denominator: all {total} non-relapse deaths, unknown causes included (Wilson)."
     return view.table("Causes of non-relapse death, early and late", head, rows, note)

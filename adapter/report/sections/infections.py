@@ -77,7 +77,7 @@ def _curve(view: View, found: Sequence[Sequence[Infected]]) -> Element:
     desc = f"At {view.horizon_words}: {with_interval(first, view.horizon)}."
     days = [d for d in view.study.plan.policy.horizons if d <= view.last_day]
     read = [[str(d), with_interval(first, d), with_interval(other, d)] for d in days]
-    numbers = grid(["day", "first infection (95 % CI)", "relapse or death before"], read)
+    numbers = grid(["day", "first infection (95% CI)", "relapse or death before"], read)
     tracks = [Track("Infection", "c1", first, float(sets.times[-1]))]
     note = "Relapse and death without infection compete. Coded infections of any severity."
     return view.figure(
@@ -101,7 +101,7 @@ def _density(view: View, found: Sequence[Sequence[Infected]]) -> Element:
         per_class = [str(sum(one.organism == name for one in inside)) for name in classes]
         window = f"{low}–{high}" if high < 10**6 else f"{low} or later"
         rows.append([window, str(len(inside)), f"{at_risk:,}", words, *per_class])
-    head = ["Days", "Infections", "Patient-days", "Per 1,000 days (95 % CI)",
+    head = ["Days", "Infections", "Patient-days", "Per 1,000 days (95% CI)",
             *(plain(name) for name in classes)]  # fmt: skip
     note = (
         "All infections, repeats of one class within 14 days counted once; exact Poisson limits. "

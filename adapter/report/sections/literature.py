@@ -69,10 +69,10 @@ def _forest(view: View) -> Element:
          interval_words(own["estimate"], own["lower"], own["upper"])]
         for row, own in pairs
     ]  # fmt: skip
-    table = grid(["group", "published", "deaths/n here", "here, crude (95 % CI)"], rows)
+    table = grid(["group", "published", "deaths/n here", "here, crude (95% CI)"], rows)
     title = "Crude non-relapse mortality here and as published"
-    note = [key("c1", "this centre, Wilson 95 % interval"),
-            key("s3", "published pooled estimate, GLMM 95 % interval")]  # fmt: skip
+    note = [key("c1", "this centre, Wilson 95% interval"),
+            key("s3", "published pooled estimate, GLMM 95% interval")]  # fmt: skip
     return view.figure(title, lambda name: _forest_plot(name, title, pairs), note, table)
 
 
@@ -122,8 +122,8 @@ def _funnel(view: View) -> Element:
     rows.append(["this centre", f"{own[0]}/{own[1]}", rounded(own[0] / own[1])])
     title = "This centre among 52 published cohorts"
     note = (
-        f"Funnel around the pooled {overall * 100:.1f} %: outside the inner (95 %) and outer "
-        "(99.8 %) line a difference is unlikely to be chance, if follow-up were alike."
+        f"Funnel around the pooled {overall * 100:.1f}%: outside the inner (95%) and outer "
+        "(99.8%) line a difference is unlikely to be chance, if follow-up were alike."
     )
     return view.figure(
         title,
@@ -174,5 +174,5 @@ def _shares(view: View) -> Element:
         lower, upper = wilson(mine, total)
         limits = f"{lower * 100:.1f}–{upper * 100:.1f}" if total else "–"
         rows.append([words, share(mine, total), limits, share(events, whole)])
-    head = ["Cause", "Here", "95 % CI", "Published"]
+    head = ["Cause", "Here", "95% CI", "Published"]
     return view.table("Causes here and as published (574 deaths)", head, rows)

@@ -79,7 +79,7 @@ def _main_figure(view: View) -> Element:
     )
     title = "Cumulative incidence of non-relapse mortality and of relapse or progression"
     note = (
-        "Aalen-Johansen estimates; each is the competing event of the other. Bands are 95 % "
+        "Aalen-Johansen estimates; each is the competing event of the other. Bands are 95% "
         "intervals (Greenwood, log-log). Numbers below count what happened before the tick and "
         f"add up to {view.data.n:,} in every column. {_cut_words(view)}"
     )
@@ -108,7 +108,7 @@ def points_table(view: View, groups: Sequence[Group]) -> Element:
         for group in groups
         for day in days
     ]
-    return grid(["group and day", "NRM (95 % CI)", "relapse (95 % CI)", "at risk"], rows)
+    return grid(["group and day", "NRM (95% CI)", "relapse (95% CI)", "at risk"], rows)
 
 
 def _horizon_table(view: View) -> Element:
@@ -121,8 +121,8 @@ def _horizon_table(view: View) -> Element:
         event_free = interval_words(value, *(float(v) for v in limits(value, se)))
         rows.append([f"{day}", with_interval(view.nrm, day), with_interval(view.relapse, day),
                      event_free, f"{view.sets.at_risk_at(day):,}"])  # fmt: skip
-    note = "The three columns of one row add up to 100 %: alive without relapse, NRM and relapse."
-    head = ["Day", "NRM (95 % CI)", "Relapse (95 % CI)", "Event-free (95 % CI)", "At risk"]
+    note = "The three columns of one row add up to 100%: alive without relapse, NRM and relapse."
+    head = ["Day", "NRM (95% CI)", "Relapse (95% CI)", "Event-free (95% CI)", "At risk"]
     return view.table("Outcomes at fixed days", head, rows, note)
 
 
@@ -237,7 +237,7 @@ def _together(view: View, name: str, groups: Sequence[Group], what: str) -> Elem
         )
         top = view.top([track.curve for track in tracks])
         words = (f"{heading} by {what}", f"At {view.horizon_words}: {desc}.",
-                 f"{heading} (axis to {top * 100:.0f} %)")  # fmt: skip
+                 f"{heading} (axis to {top * 100:.0f}%)")  # fmt: skip
         panels.append(Panel(f"{name}-{key}", tracks, axes._replace(top=top), rows, *words))
     return h.div(".panels.two")[[curve_panel(panel, 440, 240) for panel in panels]]
 
