@@ -347,7 +347,7 @@ def export(settings: Settings, file: Path, as_of: int | None, json_: bool, **cho
     from adapter.pseudonyms import Release
 
     names = None if chosen["identified"] else _pseudonyms(settings)
-    dates = "identified" if chosen["identified"] else chosen["dates"]
+    dates: Any = "identified" if chosen["identified"] else chosen["dates"]
     release = Release(names, dates, chosen["identified"], chosen["small_cells"])
     receipt = export_cohort(_study(settings, as_of), file, release)
     if json_:

@@ -18,7 +18,11 @@ def status_of(store: Store, settings: Settings, codes: Codes) -> dict[str, Any]:
         "runs": store.runs()[-_RUNS:],
         "last_complete": store.last_complete(),
         "slices_due": store.slices_due(),
-        "due": [{"type": s.type, "reason": s.due} for s in Ledger(store).states() if s.due],
+        "due": [
+            {"type": part.type, "reason": state.due}
+            for part, state in Ledger(store).states().items()
+            if state.due
+        ],
         "resources": store.counts(),
         "rejects": len(store.rejects()),
         "recipients": study.attrition.recipients,

@@ -45,12 +45,12 @@ def _help_of(command: click.Command, context: click.Context, level: int) -> Iter
 def generated() -> dict[str, Callable[[], str]]:
     """Every generated page and what writes it."""
     from adapter.export.dictionary import dictionary_page
-    from adapter.causes.manual import rules_page
+    from tests.causes.manual import rules_page
 
     return {
         "docs/cli.md": command_page,
         "docs/data-dictionary.md": dictionary_page,
-        "docs/rules.md": lambda: rules_page(ROOT / "tests" / "cases"),
+        "docs/rules.md": rules_page,
     }
 
 
