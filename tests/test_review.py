@@ -188,8 +188,14 @@ def test_xlsx_comes_back_as_csv_does(folder: Path, store: Store) -> None:
     path = folder / "worklist-reader-1.xlsx"
     book = load_workbook(path)
     sheet = book.worksheets[0]
-    filled: dict[str, str | date] = {"reviewer": "A", "decided": date(2024, 5, 3), "cause": "infection",
-              "subcause": "bacterial", "certainty": "definite", "reason": "culture"}  # fmt: skip
+    filled: dict[str, str | date] = {
+        "reviewer": "A",
+        "decided": date(2024, 5, 3),
+        "cause": "infection",
+        "subcause": "bacterial",
+        "certainty": "definite",
+        "reason": "culture",
+    }
     for name, value in filled.items():
         sheet.cell(row=2, column=COLUMNS.index(name) + 1, value=value)
     book.save(path)
