@@ -66,12 +66,12 @@ class Policy(_Section):
     """Alive and silent for longer than this before the data cut counts as lost to follow-up."""
 
     iec_hs_ferritin: float = Field(default=10_000.0, gt=0)
-    """ng/mL; Hines et al. 2023 say > 2x upper normal or baseline (GK), which sepsis meets too; this
-    convention is the level at which hyperinflammation is usually suspected."""
+    """ng/mL; Hines et al. 2023 say > 2x upper normal or baseline (from memory), which sepsis meets
+    too; this convention is the level at which hyperinflammation is usually suspected."""
     iec_hs_transaminase: float = Field(default=200.0, gt=0)
-    """U/L of AST or ALT: 5x an upper normal of 40 (clinical.md §3.5, GK)."""
+    """U/L of AST or ALT: 5x an upper normal of 40 (Hines et al. 2023, from memory)."""
     iec_hs_fibrinogen: float = Field(default=150.0, gt=0)
-    """mg/dL (clinical.md §3.5, GK)."""
+    """mg/dL (Hines et al. 2023, from memory)."""
     iec_hs_criteria: int = Field(default=2, ge=1, le=3)
     """How many of liver, fibrinogen and platelets must join ferritin (convention)."""
 

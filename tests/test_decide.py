@@ -149,7 +149,7 @@ def test_cibmtr_asks_what_began_first() -> None:
 def test_the_registries_read_a_death_after_relapse_differently(
     table: str, ebmt: str, cibmtr: str
 ) -> None:
-    """EBMT: relapse is the main cause. CIBMTR: what started the chain (clinical.md 2.2)."""
+    """EBMT: relapse is the main cause. CIBMTR: what started the chain (docs/decisions/0026)."""
     both = readings(judged(f"0 | infusion: axi-cel\n{table}"), PLAN)
     assert {"ebmt": ebmt, "cibmtr": cibmtr} == both
 

@@ -9,7 +9,7 @@ ORGANS = frozenset({"cardiac", "respiratory", "stroke"})
 WEAK = frozenset({"mechanism", "lesser", "chronic"})
 
 
-class OrganDisease(Rule):
+class OrganDisease(Rule, family=True):
     """A disease of an organ"""
 
     needs = frozenset({"Condition"})
@@ -23,7 +23,7 @@ class OrganDisease(Rule):
         return Seen(found) if found else None
 
 
-class Mechanism(OrganDisease):
+class Mechanism(OrganDisease, family=True):
     """A mode of dying"""
 
     kind = "terminal"
@@ -31,7 +31,7 @@ class Mechanism(OrganDisease):
     certainty = Certainty.POSSIBLE
     window = 14
     near = 7
-    source = "conventions 10: a terminal mechanism gives way to any deeper cause"
+    source = "docs/decisions/0020: a terminal mechanism gives way to any deeper cause"
 
     def look(self, chart: Chart) -> Seen | None:
         """{display} was recorded {days}: how the patient died, not why."""

@@ -29,7 +29,7 @@ class CertifiedCause(Rule):
     window = 15 * 365
     near = 15 * 365
     watch = 0
-    source = "conventions 9 and docs/decisions/0021-certificates.md"
+    source = "docs/decisions/0021-certificates.md"
 
     def look(self, chart: Chart) -> Seen | None:
         """The certificate names {first}{also}."""
@@ -51,7 +51,7 @@ class CertifiedTreatedDisease(other.Hint):
     """The certificate names the treated disease, but no relapse is recorded"""
 
     needs = frozenset({"Observation", "Condition"})
-    source = "conventions 9: does not decide alone"
+    source = "docs/decisions/0021-certificates.md: does not decide alone"
 
     def look(self, chart: Chart) -> Seen | None:
         """The certificate names the treated disease ({display}), and no relapse is recorded."""

@@ -69,7 +69,7 @@ def readings(judged: Judged, plan: Plan) -> dict[Scheme, str]:
 
     EBMT: after relapse the relapse is the main cause, whatever the patient died of. CIBMTR asks
     what started the chain: another cause that is at least probable stands, and the disease
-    contributes (clinical.md §2.2). Empty for survivors.
+    contributes (docs/decisions/0026). Empty for survivors.
     """
     if not judged.findings:
         return {}

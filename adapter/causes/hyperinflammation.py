@@ -49,7 +49,7 @@ class HlhByLaboratory(Rule):
     window = 14
     certainty = Certainty.POSSIBLE
     treatment = HLH_DRUGS
-    source = "Hines et al. 2023 as remembered in clinical.md §3.5 (GK); thresholds in study.toml"
+    source = "Hines et al. 2023, from memory; thresholds are conventions in study.toml"
 
     def look(self, chart: Chart) -> Seen | None:
         """In the last {window} days: {criteria}."""

@@ -23,7 +23,7 @@ _DRAWS_APART_DAYS = 3  # NHSN wants the same or the next day; wards repeat a cul
 _FEVER = 38.0  # degrees Celsius, NHSN LCBI-2 (above 38.0)
 
 
-class Infection(Rule):
+class Infection(Rule, family=True):
     """Infection"""
 
     cause = Cause.INFECTION
@@ -44,14 +44,14 @@ class Sepsis(Infection):
     """Sepsis active at death, diagnosed at most {window} days before"""
 
     kinds = _SEPTIC
-    source = "convention; 30-day attribution as in infection studies (clinical.md §3.7)"
+    source = "convention: 30-day attribution, as in infection studies after CAR T cells"
 
 
 class BloodstreamPathogen(Infection):
     """A recognised pathogen in one blood culture of the last {window} days"""
 
     needs = RESULTS
-    source = "NHSN LCBI-1 (clinical.md §3.7); window convention"
+    source = "NHSN LCBI-1 (CDC bloodstream module); window convention"
 
     def look(self, chart: Chart) -> Seen | None:
         """{display} grew from blood {days}."""
@@ -64,7 +64,7 @@ class BloodstreamCommensal(Infection):
 
     needs = RESULTS
     rank = 62
-    source = "NHSN LCBI-2 (clinical.md §3.7): separate draws and a sign of infection"
+    source = "NHSN LCBI-2 (CDC bloodstream module): separate draws and a sign"
 
     def look(self, chart: Chart) -> Seen | None:
         """{display} grew from separate blood cultures {days}{sign}."""
@@ -138,7 +138,7 @@ class ViralDisease(Infection):
     rank = 61
     groups = frozenset({"viral"})
     treatment = frozenset({"ganciclovir", "valganciclovir", "foscarnet", "cidofovir", "maribavir"})
-    source = "convention; viral DNA without disease is no cause (clinical.md §3.7, CMV)"
+    source = "convention: viral DNA without disease is no cause (docs/decisions/0022)"
 
 
 class Leukoencephalopathy(Infection):
@@ -176,7 +176,7 @@ class DoubtfulInfection(Infection):
     certainty = Certainty.POSSIBLE
     groups, kinds, but = frozenset(), frozenset({"ambiguous"}), frozenset[str]()
     doubtful = True
-    source = "codes.md §4: J69.0, G03 and G04 may be chemical, immune or ICANS"
+    source = "convention: J69.0, G03 and G04 may be chemical, immune or ICANS"
 
 
 def seen(chart: Chart, facts: Facts, certainty: Certainty | None = None) -> Seen | None:

@@ -5,9 +5,7 @@ from adapter.causes.rule import Rule, Seen
 from adapter.dates import Interval
 from adapter.model import Cause, Certainty
 
-_FOLLOW_UP_DAYS = (
-    15 * 365
-)  # FDA and CIBMTR follow gene-modified cells for 15 years (clinical.md §2.5)
+_FOLLOW_UP_DAYS = 15 * 365  # FDA and CIBMTR follow gene-modified cells for 15 years (CIBMTR tracks)
 #: After these indications such a code may be the treated disease: a person must look.
 _LOOKS_LIKE_INDEX = {
     "mds_aml": frozenset({"B_ALL"}),  # lineage switch is relapse
@@ -16,7 +14,7 @@ _LOOKS_LIKE_INDEX = {
 }
 
 
-class SecondMalignancy(Rule):
+class SecondMalignancy(Rule, family=True):
     """Second malignancy"""
 
     cause = Cause.SECOND_MALIGNANCY
@@ -54,7 +52,7 @@ class MyeloidNeoplasm(SecondMalignancy):
 
     group = "mds_aml"
     rank = 25
-    source = "conventions 7: terminal sepsis in a new AML is second malignancy"
+    source = "docs/decisions/0024: terminal sepsis in a new AML is second malignancy"
 
 
 class TCellMalignancy(SecondMalignancy):

@@ -15,7 +15,7 @@ class OrganFailure(OrganDisease):
     cause = Cause.ORGAN_FAILURE
     groups = DISEASES
     rank = 78
-    source = "clinical.md §2.3: organ failure only when not due to infection or GvHD (GK)"
+    source = "CIBMTR list (GK): organ failure only when not due to infection or GvHD"
 
 
 class TumourLysis(Rule):

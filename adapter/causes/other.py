@@ -41,7 +41,7 @@ class LaterTransplant(Rule):
     window = 365
     near = 100
     certainty = Certainty.POSSIBLE
-    source = "convention: the transplant itself, as in ZUMA-1 (clinical.md §1.5)"
+    source = "convention: the transplant itself, as one death of ZUMA-1"
 
     def look(self, chart: Chart) -> Seen | None:
         """An allogeneic transplant was done {days}."""
@@ -66,7 +66,7 @@ class ExternalCause(Rule):
         return Seen(found, external_subcause(found[0])) if found else None
 
 
-class Hint(Rule):
+class Hint(Rule, family=True):
     """Something a person must read"""
 
     kind = "hint"
@@ -82,7 +82,7 @@ class Hint(Rule):
 class OnlyInText(Hint):
     """Uncoded statements in the last {window} days of life or on the certificate"""
 
-    source = "conventions 12: what is written only in free text is never counted"
+    source = "docs/decisions/0025: what is written only in free text is never counted"
 
     def look(self, chart: Chart) -> Seen | None:
         """Written only as text and not counted: {display}, {days}."""
@@ -92,7 +92,7 @@ class OnlyInText(Hint):
 class OnlySuspected(Hint):
     """Suspected diagnoses in the last {window} days that were neither confirmed nor refuted"""
 
-    source = "conventions 3: suspected is no evidence"
+    source = "docs/decisions/0025: suspected is no evidence"
 
     def look(self, chart: Chart) -> Seen | None:
         """Suspected and not counted: {display}, {days}."""
@@ -103,7 +103,7 @@ class OnlySuspected(Hint):
 class UnknownCode(Hint):
     """Codes of unconfirmed meaning in the last {window} days or on the certificate"""
 
-    source = "codes.md §1: queue for a person, never auto-count"
+    source = "docs/decisions/0025: queued for a person, never counted"
 
     def look(self, chart: Chart) -> Seen | None:
         """A code whose meaning is not confirmed was not counted: {display}, {days}."""

@@ -44,6 +44,7 @@ class Rule:
     are days before death; a lower `rank` weighs more.
     """
 
+    known: ClassVar[list[type["Rule"]]] = []
     cause: ClassVar[Cause] = Cause.UNKNOWN
     kind: ClassVar[str] = "chart"
     needs: ClassVar[frozenset[str]] = DIAGNOSES
@@ -59,6 +60,11 @@ class Rule:
     source: ClassVar[str] = "convention"
     window: int = 30
     rank: int = 50
+
+    def __init_subclass__(cls, *, family: bool = False) -> None:
+        """Every subclass is a rule that will be asked, except what a family has in common."""
+        if not family:
+            cls.known.append(cls)
 
     def __init__(self, change: RuleChange | None = None) -> None:
         if change is not None and change.window is not None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from adapter.cases import Case, read_cases
 from adapter.causes import RULES, Rule
+from adapter.model import Cause
 
 CASES = Path(__file__).parents[1] / "cases"
 _FAMILIES = {
@@ -65,12 +66,13 @@ def _rule(rule: type[Rule], cases: list[tuple[Path, Case]]) -> Iterator[str]:
     yield ""
     yield "> " + " ".join((rule.look.__doc__ or "").split())
     yield ""
-    names = " or ".join(sorted(rule.needs)) or "nothing"
-    cause = (
-        rule.cause.replace("_", " ") if rule.kind in ("chart", "terminal") else "none of its own"
-    )
-    yield f"Cause {cause} · {rule.kind} · window {shown.window} days · rank {shown.rank} · "
-    yield f"certainty {rule.certainty} · needs {names}. Source: {rule.source}."
+    needs = " or ".join(sorted(rule.needs)) or "nothing"
+    about = [rule.kind, f"window {shown.window} days", f"needs {needs}"]
+    if rule.kind != "hint":
+        about += [f"rank {shown.rank}", f"certainty {rule.certainty}"]
+    if rule.cause is not Cause.UNKNOWN:
+        about.insert(0, rule.cause.replace("_", " "))
+    yield f"{' · '.join(about)}. Source: {rule.source}."
     yield ""
     answers = {"yes": ("yes", "because"), "no": ("no",), "cannot tell": ("cannot_tell",)}
     for answer, keys in answers.items():
