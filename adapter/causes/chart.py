@@ -38,6 +38,21 @@ class Chart:
             or (fact.when is not None and fact.when.first <= latest)
         )
         self.facts = tuple(f for f in self.known if f.counts and "history" not in f.traits)
+        self._bedside: dict[str, list[Fact]] = {}
+        for fact in self.facts:
+            if "certified" not in fact.traits:
+                self._bedside.setdefault(fact.concept, []).append(fact)
+        self._last_seen = max(
+            (
+                (fact.end or fact.when).last
+                for fact in self.facts
+                if fact.when is not None
+                and fact.when.first <= self.death.last
+                and fact.traits.isdisjoint(_WRITTEN_AFAR)
+                and (fact.concept not in ("death", "followup_status") or "discharge" in fact.traits)
+            ),
+            default=0,
+        )
         self._garbage = {
             (fact.source, fact.code): "ill_defined" in fact.subconcept
             for fact in self.facts
@@ -53,12 +68,10 @@ class Chart:
         """
         return tuple(
             fact
-            for fact in self.facts
-            if fact.concept == concept
-            and (not groups or fact.group in groups or fact.subconcept in groups)
+            for fact in self._bedside.get(concept, ())
+            if (not groups or fact.group in groups or fact.subconcept in groups)
             and (not kinds or fact.kind in kinds)
             and fact.kind not in but
-            and "certified" not in fact.traits
             and not self.ill_defined(fact)
         )
 
@@ -104,15 +117,7 @@ class Chart:
 
     def observed(self, days: int) -> bool:
         """Was the patient seen by anybody in the last `days` days of life?"""
-        start, last = self.death.first - days, self.death.last
-        return any(
-            fact.when is not None
-            and fact.when.first <= last
-            and (fact.end or fact.when).last >= start
-            for fact in self.facts
-            if fact.traits.isdisjoint(_WRITTEN_AFAR)
-            and (fact.concept not in ("death", "followup_status") or "discharge" in fact.traits)
-        )
+        return self._last_seen >= self.death.first - days
 
     # -- days ------------------------------------------------------------------------------
 

@@ -1,14 +1,18 @@
 """Infections: diagnoses, bloodstream organisms by the NHSN rule, moulds, viruses with disease."""
 
-from itertools import combinations
-
 from adapter.causes.chart import Chart, Facts
 from adapter.causes.rule import RESULTS, Rule, Seen, displays
-from adapter.model import Cause, Certainty, Fact
+from adapter.grades.bloodstream import (
+    CLASSES,
+    UNIDENTIFIED,
+    class_of,
+    organisms_near,
+    positive,
+    separate_commensals,
+    signs_of_infection,
+)
+from adapter.model import Cause, Certainty
 
-#: Classes of organisms a subcause can name; the rest is "organism not identified".
-CLASSES = frozenset({"bacterial", "viral", "covid19", "fungal", "parasitic"})
-UNIDENTIFIED = "organism_not_identified"
 _NOT_VIRAL_NOT_FUNGAL = frozenset({"bacterial", "parasitic", UNIDENTIFIED})
 _SEPTIC = frozenset({"sepsis", "bloodstream"})
 _SEVERE = frozenset({"severe", "cns", "heart"})
@@ -18,9 +22,7 @@ NO_CAUSE = frozenset({"minor", "chronic", "sequelae", "organism"})
 #: "superficial": thrush shares its code with candidaemia. "ambiguous": aspiration may be chemical,
 #: encephalitis without an organism may be ICANS. "slow": leukoencephalopathy, a rule of its own.
 _APART = NO_CAUSE | {"superficial", "ambiguous", "slow"}
-_CLOSE_DAYS = 7  # an organism found this near to the infection belongs to it (convention)
-_DRAWS_APART_DAYS = 3  # NHSN wants the same or the next day; wards repeat a culture on its result
-_FEVER = 38.0  # degrees Celsius, NHSN LCBI-2 (above 38.0)
+_CLEARED_DAYS = 7  # a negative culture nearer to death says less than the positive one before it
 
 
 class Infection(Rule, family=True):
@@ -68,10 +70,10 @@ class BloodstreamCommensal(Infection):
 
     def look(self, chart: Chart) -> Seen | None:
         """{display} grew from separate blood cultures {days}{sign}."""
-        grown = [f for f in uncleared(chart, self.window) if "commensal" in f.traits]
-        pairs = [fact for pair in combinations(grown, 2) if separate(*pair) for fact in pair]
-        signs = signs_of_infection(chart, pairs)
-        found = seen(chart, tuple(dict.fromkeys(pairs)))
+        grown = separate_commensals(uncleared(chart, self.window))
+        known = (fact for concept in ("vital", "toxicity", "organ") for fact in chart.of(concept))
+        signs = signs_of_infection(known, grown)
+        found = seen(chart, grown)
         if found is None:
             return None
         sign = f" with {displays(signs)}" if signs else "; no fever or shock is recorded"
@@ -183,40 +185,11 @@ def seen(chart: Chart, facts: Facts, certainty: Certainty | None = None) -> Seen
     """The finding with the organisms that belong to these facts, or None without facts."""
     if not facts:
         return None
-    grown = organisms_near(chart, facts)
-    classes = {fact.group for fact in (*facts, *grown)} & CLASSES
+    grown = organisms_near(chart.of("microbiology_result") + chart.of("infection"), facts)
     organism = f" Found in the laboratory: {displays(grown)}." if grown else ""
     words = {"display": displays(facts), "days": chart.ago(facts), "organism": organism}
     more = tuple(fact for fact in grown if fact not in facts)
-    return Seen(facts + more, subcause_of(classes), certainty=certainty, words=words)
-
-
-def subcause_of(classes: set[str]) -> str:
-    """One class is that class, several are mixed, none is not identified."""
-    if not classes:
-        return UNIDENTIFIED
-    return next(iter(classes)) if len(classes) == 1 else "mixed"
-
-
-def positive(facts: Facts) -> Facts:
-    """Results that found something and name more than a commensal."""
-    return tuple(f for f in facts if "positive" in f.traits and "commensal" not in f.traits)
-
-
-def organisms_near(chart: Chart, infections: Facts) -> Facts:
-    """What the laboratory or an organism code found within days of any of these infections."""
-    codes = chart.of("infection", CLASSES, {"organism"})
-    days = [fact.when for fact in infections if fact.when is not None]
-    return tuple(
-        fact
-        for fact in positive(chart.of("microbiology_result", CLASSES)) + codes
-        for when in [fact.when]
-        if when is not None
-        and any(
-            when.first - day.last <= _CLOSE_DAYS and day.first - when.last <= _CLOSE_DAYS
-            for day in days
-        )
-    )
+    return Seen(facts + more, class_of({fact.group for fact in (*facts, *grown)}), certainty=certainty, words=words)
 
 
 def uncleared(chart: Chart, window: int) -> Facts:
@@ -227,7 +200,7 @@ def uncleared(chart: Chart, window: int) -> Facts:
             for fact in chart.of("microbiology_result")
             if {"negative", "blood"} <= fact.traits
             and fact.when is not None
-            and chart.gap(fact.when).low >= _CLOSE_DAYS
+            and chart.gap(fact.when).low >= _CLEARED_DAYS
         ),
         default=0,
     )
@@ -237,29 +210,4 @@ def uncleared(chart: Chart, window: int) -> Facts:
         if {"positive", "blood"} <= fact.traits
         and fact.when is not None
         and fact.when.first >= cleared
-    )
-
-
-def separate(one: Fact, other: Fact) -> bool:
-    """Two draws of the same organism: on different days close together, or at two times of a day.
-
-    Two bottles of one draw come as two results of one day without times, or of one time.
-    """
-    if one.when is None or other.when is None or one.subconcept != other.subconcept:
-        return False
-    apart = abs(other.when.first - one.when.first)
-    if apart == 0:
-        return None not in (one.when.clock, other.when.clock) and one.when.clock != other.when.clock
-    return apart <= _DRAWS_APART_DAYS
-
-
-def signs_of_infection(chart: Chart, cultures: list[Fact]) -> Facts:
-    """Fever above 38.0, febrile neutropenia or shock within 3 days of the cultures (NHSN)."""
-    days = [fact.when for fact in cultures if fact.when is not None]
-    hot = tuple(f for f in chart.of("vital", {"temperature"}) if (f.value or 0) > _FEVER)
-    ill = chart.of("toxicity", {"febrile_neutropenia", "fever"}) + chart.of("organ", {"shock"})
-    return tuple(
-        fact
-        for fact in hot + ill
-        if fact.when is not None and any(abs(fact.when.first - day.first) <= 3 for day in days)
     )
