@@ -2,8 +2,9 @@
 
 from adapter.causes import cardiorespiratory, hemorrhage, organs, other, toxicity
 from adapter.causes.chart import Chart, Facts
-from adapter.causes.infection import CLASSES, NO_CAUSE, subcause_of
+from adapter.causes.infection import NO_CAUSE
 from adapter.causes.rule import Rule, Seen, displays
+from adapter.grades.bloodstream import class_of
 from adapter.model import SUBCAUSES, Cause, Certainty, Fact
 
 #: The cause an organ diagnosis means when it is no mode of dying.
@@ -82,7 +83,7 @@ def underlying(chart: Chart) -> Facts:
 def meaning(fact: Fact, chart: Chart) -> tuple[Cause, str] | None:
     """Cause and subcause of one certified code; None for garbage, terminal and minor codes."""
     if fact.concept == "infection" and fact.kind not in NO_CAUSE:
-        return Cause.INFECTION, subcause_of({fact.group} & CLASSES)
+        return Cause.INFECTION, class_of({fact.group})
     if fact.concept == "second_primary_malignancy":
         known = fact.group in SUBCAUSES[Cause.SECOND_MALIGNANCY]
         return (Cause.SECOND_MALIGNANCY, fact.group) if known else None

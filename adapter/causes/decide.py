@@ -6,8 +6,8 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from adapter.causes.infection import UNIDENTIFIED, subcause_of
 from adapter.causes.rule import LADDER, Plan
+from adapter.grades.bloodstream import UNIDENTIFIED, class_of
 from adapter.model import (
     Answer,
     Cause,
@@ -161,7 +161,7 @@ def _subcause(winner: Finding, rivals: list[Finding]) -> str:
     strong = [f for f in same if f.certainty is not Certainty.POSSIBLE] or same
     named = {f.subcause for f in strong} - {UNIDENTIFIED, ""}
     named = named or {f.subcause for f in same} - {UNIDENTIFIED, ""}
-    return "mixed" if "mixed" in named else subcause_of(named)
+    return "mixed" if "mixed" in named else class_of(named)
 
 
 def _contributing(winner: Finding, rivals: list[Finding]) -> tuple[str, ...]:

@@ -189,7 +189,12 @@ def seen(chart: Chart, facts: Facts, certainty: Certainty | None = None) -> Seen
     organism = f" Found in the laboratory: {displays(grown)}." if grown else ""
     words = {"display": displays(facts), "days": chart.ago(facts), "organism": organism}
     more = tuple(fact for fact in grown if fact not in facts)
-    return Seen(facts + more, class_of({fact.group for fact in (*facts, *grown)}), certainty=certainty, words=words)
+    return Seen(
+        facts + more,
+        class_of({fact.group for fact in (*facts, *grown)}),
+        certainty=certainty,
+        words=words,
+    )
 
 
 def uncleared(chart: Chart, window: int) -> Facts:
