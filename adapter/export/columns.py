@@ -39,10 +39,13 @@ class Answer(NamedTuple):
 
 
 def answer_of(judged: Judged) -> Answer | None:
-    """The cause that counts, or None when the outcome is no non-relapse death."""
+    """The cause that counts, or None when the outcome is no non-relapse death.
+
+    A decision stays in force when the evidence changes; it is flagged (docs/decisions/0028).
+    """
     if judged.verdict is None:
         return None
-    said = judged.decision if judged.decision and not judged.evidence_changed else None
+    said = judged.decision
     if said is not None:
         return Answer(said.cause, said.subcause, said.certainty, "reviewer")
     verdict = judged.verdict
@@ -151,6 +154,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("rule", "text", "The rule that decided.", _verdict("verdict", "rule")),
     Column("decided_by", "text", "Whether rules or a reviewer gave the cause.",
            _answer("decided_by"), values=("rules", "reviewer")),
+    Column("evidence_changed", "boolean", "The reviewer decided on other evidence than today's.",
+           lambda j: j.evidence_changed),
     Column("rules_cause", "text", "What the rules say, whatever a reviewer decided.",
            _verdict("verdict", "cause"), values=_CAUSES),
     Column("would_be_cause", "text", "What the rules would say of a death after relapse; for"

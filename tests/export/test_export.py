@@ -153,7 +153,7 @@ def test_the_manifest_says_what_was_removed(tmp_path: Path) -> None:
     assert hashlib.sha256(path.read_bytes()).hexdigest() == manifest["sha256"]
     assert 60 == manifest["release"]["changed_or_removed"]["infusion_date (date)"]
     assert KEY.key_id == manifest["release"]["key_id"]
-    assert {"INF1"} == set(manifest["rules_changed"])
+    assert {"Sepsis"} == set(manifest["rules_changed"])
 
 
 def test_rows_fit_their_schema() -> None:
@@ -206,8 +206,8 @@ def test_a_reviewers_decision_outranks_the_rules() -> None:
     )  # fmt: skip
 
 
-def test_a_decision_on_other_evidence_does_not_count() -> None:
-    """When the evidence has changed since the decision the rules speak again."""
-    person = Person(1, OutcomeKind.NRM, 30, Cause.INFECTION)
+def test_a_decision_on_other_evidence_stays_in_force_and_is_flagged() -> None:
+    """The reviewer's cause counts until it is reviewed again, and the row says so."""
+    person = Person(1, OutcomeKind.NRM, 30, Cause.UNKNOWN)
     row = rows_of(study_of([decided(judged_of(person), evidence_changed=True)]))[0]
-    assert ("infection", "rules") == (row["cause"], row["decided_by"])
+    assert ("crs", True, True) == (row["cause"], row["evidence_changed"], row["needs_review"])

@@ -167,7 +167,7 @@ def study_of(judged: list[Judged], **more: object) -> Study:
     attrition = Attrition(n + sum(others.values()), others, n, n, lost, outcomes)
     quality = Quality({"Patient": n, "Condition": 9 * n}, n // 50, (), 0,
                       {"partial_date": n // 9})  # fmt: skip
-    plan = Plan(policy=Policy(), rules={"INF1": RuleChange(reason="local guideline", window=21)})
+    plan = Plan(policy=Policy(), rules={"Sepsis": RuleChange(reason="local guideline", window=21)})
     values = {
         "name": "Synthetic CAR T cohort", "plan": plan, "judged": tuple(judged),
         "attrition": attrition, "quality": quality, "codes_digest": "0f" * 16,

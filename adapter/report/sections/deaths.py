@@ -105,7 +105,11 @@ def _body(judged: Judged, name: str) -> Element:
     marks = marks_of(judged)
     contributing = verdict.contributing if verdict else ()
     reasons = verdict.review_reasons if verdict else ()
+    changed = (
+        "A reviewer decided on other evidence than today's." if judged.evidence_changed else None
+    )
     said = [
+        changed,
         f"Contributing: {', '.join(plain(c) for c in contributing)}." if contributing else None,
         f"For the reviewer: {' '.join(_stopped(safe(r)) for r in reasons)}" if reasons else None,
     ]
