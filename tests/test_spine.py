@@ -157,7 +157,10 @@ def pulled(tmp_path_factory: pytest.TempPathFactory, hospital: Hospital) -> Iter
     with sekmet_server(folder) as base:
         put_all(base, hospital.resources)
         settings = Settings(
-            store=folder / "cart.db", server=base, connection=Connection(find="all", page_size=1000)
+            store=folder / "cart.db",
+            server=base,
+            # all of it was written minutes ago: a long overlap would list every row again
+            connection=Connection(find="all", page_size=1000, overlap_seconds=2),
         )
         yield Pulled(base, settings, sync_now(settings))
 
