@@ -337,6 +337,7 @@ def _numbers(text: str) -> tuple[float, ...]:
     help="what becomes of dates",
 )  # fmt: skip
 @click.option("--small-cells", default=5, show_default=True, help="hide smaller counts")
+@click.option("--columns", default="", metavar="A,B", help="only these columns")
 @as_json
 def export(settings: Settings, file: Path, as_of: int | None, json_: bool, **chosen: Any) -> None:
     """Write the cohort; the format follows the suffix. Pseudonymous unless --identified.
@@ -348,7 +349,8 @@ def export(settings: Settings, file: Path, as_of: int | None, json_: bool, **cho
 
     names = None if chosen["identified"] else _pseudonyms(settings)
     dates: Any = "identified" if chosen["identified"] else chosen["dates"]
-    release = Release(names, dates, chosen["identified"], chosen["small_cells"])
+    columns = tuple(filter(None, chosen["columns"].split(",")))
+    release = Release(names, dates, chosen["identified"], chosen["small_cells"], columns)
     receipt = export_cohort(_study(settings, as_of), file, release)
     if json_:
         _print_json({key: str(value) for key, value in receipt._asdict().items()})
