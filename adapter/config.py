@@ -65,6 +65,17 @@ class Policy(_Section):
     lost_after_days: int = Field(default=365, ge=1)
     """Alive and silent for longer than this before the data cut counts as lost to follow-up."""
 
+    infection_windows: tuple[int, ...] = (30, 100, 180)
+    """Last day of each window of infection density; what comes later is one window more.
+    Published windows differ (28/90, 30, 30/90 days): docs/clinical.md §5."""
+    infection_repeat_days: int = Field(default=14, ge=0)
+    """Statements of one class of organism this close are one infection (NHSN repeat-infection
+    timeframe, GK)."""
+    low_igg: float = Field(default=400, gt=0)
+    """mg/dL: severe hypogammaglobulinaemia (Hill and Seo 2020; Fred Hutch guideline)."""
+    low_cd4: float = Field(default=200, gt=0)
+    """/µL: the usual limit for stopping prophylaxis (docs/clinical.md §6)."""
+
     iec_hs_ferritin: float = Field(default=10_000.0, gt=0)
     """ng/mL; Hines et al. 2023 say > 2x upper normal or baseline (from memory), which sepsis meets
     too; this convention is the level at which hyperinflammation is usually suspected."""
@@ -145,6 +156,44 @@ class Connection(_Section):
     """Which $export bulk mode asks for; `auto`: the group if one is named, else patients."""
 
 
+class Mail(_Section):
+    """Who is written to after a night; the message holds counts only."""
+
+    to: tuple[str, ...] = ()
+    sender: str = "cart-nrm@localhost"
+    server: str = "localhost"
+    port: int = Field(default=25, ge=1, le=65_535)
+    security: Literal["none", "starttls", "tls"] = "starttls"
+    user: str = ""
+    password_file: Path | None = None
+    password_env: str = ""
+
+
+class Nightly(_Section):
+    """What `nightly` writes, keeps and tells."""
+
+    folder: Path = Path("nights")
+    """Where the dated folders, `latest` and the journal lie."""
+    keep: int = Field(default=30, ge=1)
+    """So many dated folders are kept; the one behind `latest` always is."""
+    formats: tuple[str, ...] = ("csv", "summary.json")
+    """Endings of the cohort files, as `export` knows them."""
+    dates: Literal["days", "shift", "year"] = "days"
+    small_cells: int = Field(default=5, ge=0)
+    free_mb: int = Field(default=1_000, ge=0)
+    """Nothing is begun with less free space than this beside the store or the outputs."""
+    heartbeat: Path | None = None
+    """A small file written after every night; older than a day means that nights do not end."""
+    metrics: Path | None = None
+    """Metrics for the textfile collector of Prometheus node_exporter, name ending in .prom."""
+    webhook_file: Path | None = None
+    """File with the URL to POST to: such URLs are secrets."""
+    webhook_env: str = ""
+    mail: Mail = Mail()
+    tell: Literal["problems", "always"] = "problems"
+    """After which nights webhook and mail are used."""
+
+
 class Settings(_Section):
     """Everything study.toml may say."""
 
@@ -161,6 +210,7 @@ class Settings(_Section):
     connection: Connection = Connection()
     policy: Policy = Policy()
     rules: dict[str, RuleChange] = {}
+    nightly: Nightly = Nightly()
 
     @field_validator("timezone")
     @classmethod
@@ -209,10 +259,14 @@ def _toml(path: Path) -> dict[str, Any]:
 
 
 def _resolve_paths(values: dict[str, Any], folder: Path) -> None:
-    """Paths in study.toml are relative to it, also those in [auth] and [connection]."""
+    """Paths in study.toml are relative to it, also those in its sections."""
     auth, connection = values.get("auth", {}), values.get("connection", {})
+    nightly = values.get("nightly", {})
+    mail = nightly.get("mail", {}) if isinstance(nightly, dict) else {}
     places: list[tuple[Any, tuple[str, ...]]] = [(values, ("store", "site_mappings"))]
     places += [(auth, ("secret_file", "key_file")), (connection, ("ca_file", "patients"))]
+    places += [(nightly, ("folder", "heartbeat", "metrics", "webhook_file"))]
+    places += [(mail, ("password_file",))]
     if str(isinstance(connection, dict) and connection.get("quirks", "")).endswith(".toml"):
         places.append((connection, ("quirks",)))
     for section, keys in places:

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapter.grades.infections import infections_of
 from adapter.incidence import Curve
 from adapter.model import OutcomeKind
 from adapter.pseudonyms import Pseudonyms
 from adapter.report.charts import Axes, Panel, RiskRow, Track, curve_panel, month_ticks
 from adapter.report.sections.deaths import day_line, marks_of
-from adapter.report.sections.infections import infections_of
 from adapter.report.sections.outcomes import by_group, outcomes
 from adapter.report.svg import apart, band, nice_top, px, steps, ticks_to, wrapped
 from adapter.report.view import View, grid, plain, rounded, sentence_case

@@ -1,66 +1,41 @@
 """Infections over time: first infection as a curve, density by window, prophylaxis and IgG."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from statistics import median
 
 import htpy as h
 from htpy import Element, Node
 
+from adapter.grades.infections import (
+    Infection,
+    by_window,
+    infections_of,
+    lowest_by_window,
+    windows_of,
+)
 from adapter.incidence import count, cumulative_incidence, density, follow_up, risk_table
-from adapter.model import Fact, Judged
 from adapter.report.charts import Axes, Panel, RiskRow, Track, curve_panel
 from adapter.report.view import Section, View, day_of, grid, plain, share, with_interval
 
-#: Days from infusion, both included (reference windows 0-30, 31-100, 101-180, later; convention).
-WINDOWS = ((0, 30), (31, 100), (101, 180), (181, 10**6))
-#: Statements of one class closer than this are one infection (NHSN repeat-infection timeframe).
-REPEAT_DAYS = 14
-#: IgG in mg/dL below which replacement is asked for when infections recur (Hill 2021, Stanford).
-LOW_IGG = 400
 _DRUGS = ("antiviral", "antibacterial", "antifungal", "pjp_prophylaxis", "immunoglobulin",
           "growth_factor")  # fmt: skip
 
 
-class Infected(NamedTuple):
-    """One infection of one episode: its day and class of organism."""
-
-    day: int
-    organism: str
-
-
 def infections(view: View) -> Section:
     """Seen until the first event: after relapse other therapy decides."""
-    found = [infections_of(judged) for judged in view.judged]
+    policy = view.study.plan.policy
+    found = [infections_of(judged, policy) for judged in view.judged]
     heading = "Infections, prophylaxis and immunoglobulins"
     if not any(found):
         return Section("infections", heading, h.p["No coded infection after infusion."])
-    body = [_curve(view, found), _density(view, found), _support(view), _igg(view)]
+    body = [
+        _curve(view, found), _density(view), _support(view),
+        _levels(view, "IgG", policy.low_igg, "mg/dL"), _levels(view, "CD4", policy.low_cd4, "/µL"),
+    ]  # fmt: skip
     return Section("infections", heading, body)
 
 
-def infections_of(judged: Judged) -> list[Infected]:
-    """Coded infections from day 0 to the first event, repeats within 14 days counted once."""
-    last: dict[str, int] = {}
-    found = []
-    for fact in judged.episode.timeline.of("infection"):
-        day = _counted_day(judged, fact)
-        organism = fact.group or "organism_not_identified"
-        if day is None:
-            continue
-        if organism not in last or day - last[organism] > REPEAT_DAYS:
-            found.append(Infected(day, organism))
-        last[organism] = day
-    return found
-
-
-def _counted_day(judged: Judged, fact: Fact) -> int | None:
-    if fact.when is None or not fact.counts or fact.traits & {"history", "certified"}:
-        return None
-    day = judged.episode.days(fact.when).middle
-    return day if 0 <= day <= day_of(judged) else None
-
-
-def _curve(view: View, found: Sequence[Sequence[Infected]]) -> Element:
+def _curve(view: View, found: Sequence[Sequence[Infection]]) -> Element:
     ends = [day_of(j) for j in view.judged]
     times = [f[0].day if f else end for f, end in zip(found, ends, strict=True)]
     events = [1 if f else 2 if j.outcome.event else 0
@@ -88,24 +63,25 @@ def _curve(view: View, found: Sequence[Sequence[Infected]]) -> Element:
     )
 
 
-def _density(view: View, found: Sequence[Sequence[Infected]]) -> Element:
-    every = [one for infected in found for one in infected]
-    classes = sorted({one.organism for one in every})
+def _density(view: View) -> Element:
+    policy = view.study.plan.policy
+    windows = by_window(view.judged, policy)
+    classes = sorted({one.organism for window in windows for one in window.infections})
     rows: list[list[Node]] = []
-    for low, high in WINDOWS:
-        at_risk = sum(max(0, min(day_of(j), high) - low + 1) for j in view.judged)
-        inside = [one for one in every if low <= one.day <= high]
-        rate = density(len(inside), at_risk)
+    for window in windows:
+        inside = window.infections
+        rate = density(len(inside), window.patient_days)
         value = rate["per_1000_days"]
         words = "–" if value is None else f"{value:.2f} ({rate['lower']:.2f}–{rate['upper']:.2f})"
         per_class = [str(sum(one.organism == name for one in inside)) for name in classes]
-        window = f"{low}–{high}" if high < 10**6 else f"{low} or later"
-        rows.append([window, str(len(inside)), f"{at_risk:,}", words, *per_class])
+        days = _window(window.first, window.last)
+        rows.append([days, str(len(inside)), f"{window.patient_days:,}", words, *per_class])
     head = ["Days", "Infections", "Patient-days", "Per 1,000 days (95% CI)",
             *(plain(name) for name in classes)]  # fmt: skip
     note = (
-        "All infections, repeats of one class within 14 days counted once; exact Poisson limits. "
-        "With competing events density and cumulative incidence may disagree (Grambauer 2010)."
+        f"Repeats of one class within {policy.infection_repeat_days} days are one infection; skin "
+        "commensals count from two separate blood cultures with fever or shock. Exact Poisson "
+        "limits. With competing events density and cumulative incidence may disagree (Grambauer 2010)."
     )
     return view.table("Infection density by window and class of organism", head, rows, note)
 
@@ -126,28 +102,20 @@ def _support(view: View) -> Node:
     return view.table("Anti-infective and supportive drugs", ["Class", "Episodes"], rows, note)
 
 
-def _igg(view: View) -> Node:
-    lows: list[list[float]] = [[] for _ in WINDOWS]
-    for judged in view.judged:
-        values = _igg_values(judged)
-        for i, (low, high) in enumerate(WINDOWS):
-            inside = [value for day, value in values if low <= day <= high]
-            if inside:
-                lows[i].append(min(inside))
-    if not any(lows):
-        return h.p(".note")["No IgG value is sent by the source."]
+def _levels(view: View, analyte: str, low: float, unit: str) -> Node:
+    policy = view.study.plan.policy
+    lowest = lowest_by_window(view.judged, analyte, policy)
+    if not any(lowest):
+        return h.p(".note")[f"No {analyte} value is sent by the source."]
     rows = [
-        [f"{low}–{high}" if high < 10**6 else f"{low} or later", str(len(values)),
-         share(sum(v < LOW_IGG for v in values), len(values))]
-        for (low, high), values in zip(WINDOWS, lows, strict=True)
+        [_window(*days), str(len(values)), f"{median(values):,.0f}" if values else "–",
+         share(sum(value < low for value in values), len(values))]
+        for days, values in zip(windows_of(policy), lowest, strict=True)
     ]  # fmt: skip
-    head = ["Days", "Episodes with IgG", f"Lowest below {LOW_IGG} mg/dL"]
-    return view.table("Immunoglobulin G", head, rows, "Only episodes with a value in the window.")
+    head = ["Days", f"Episodes with {analyte}", f"Median lowest ({unit})", f"Below {low:g} {unit}"]
+    return view.table(f"{analyte} after infusion", head, rows,
+                      "The lowest value of each episode with a value in the window.")  # fmt: skip
 
 
-def _igg_values(judged: Judged) -> list[tuple[int, float]]:
-    return [
-        (judged.episode.days(fact.when).middle, fact.value)
-        for fact in judged.episode.timeline.of("lab")
-        if fact.group == "IgG" and fact.when and fact.value is not None and fact.unit == "mg/dL"
-    ]
+def _window(first: int, last: int | None) -> str:
+    return f"{first} or later" if last is None else f"{first}–{last}"
