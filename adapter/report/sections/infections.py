@@ -80,8 +80,8 @@ def _density(view: View) -> Element:
             *(plain(name) for name in classes)]  # fmt: skip
     note = (
         f"Repeats of one class within {policy.infection_repeat_days} days are one infection; skin "
-        "commensals count from two separate blood cultures with fever or shock. Exact Poisson "
-        "limits. With competing events density and cumulative incidence may disagree (Grambauer 2010)."
+        "commensals count from two separate blood cultures with fever or shock. Exact "
+        "Poisson limits. With competing events density and incidence may disagree (Grambauer 2010)."
     )
     return view.table("Infection density by window and class of organism", head, rows, note)
 
