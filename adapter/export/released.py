@@ -23,11 +23,12 @@ def release_rows(rows: list[Row], release: Release) -> Released:
     release.checked()
     columns = _allowed(release)
     removed: Counter[str] = Counter()
+    if release.pseudonyms is not None and not release.identified:
+        name = release.pseudonyms.of  # the order of the source would tell the order of its ids
+        rows = sorted(rows, key=lambda row: (name(row["patient"]), row["episode"]))
     out = [
         {column.name: _leaving(column, row, release, removed) for column in columns} for row in rows
     ]
-    if release.pseudonyms is not None and not release.identified:
-        out.sort(key=lambda row: str(row.get("episode", "")))  # the source's order tells ids
     return Released(out, columns, dict(sorted(removed.items())))
 
 

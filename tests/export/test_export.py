@@ -136,6 +136,14 @@ def test_the_allow_list_limits_the_columns() -> None:
         release_rows([], Release(KEY, columns=("name",)))
 
 
+def test_the_order_of_rows_does_not_tell_the_order_of_ids() -> None:
+    """Rows come by pseudonym, also when the allow-list leaves the episode out."""
+    released = release_rows(rows_of(STUDY), Release(KEY, columns=("patient",))).rows
+    assert sorted(KEY.of(j.episode.patient) for j in STUDY.judged) == [
+        row["patient"] for row in released
+    ]
+
+
 def test_ages_over_89_are_one_class() -> None:
     """90 means 90 or older; 89 stays 89."""
     people = [judged_of(Person(n, OutcomeKind.ALIVE, 9, age=age)) for n, age in
