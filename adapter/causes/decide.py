@@ -22,6 +22,15 @@ from adapter.model import (
 Scheme = Literal["ebmt", "cibmtr"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 TOXICITIES = frozenset({Cause.CRS, Cause.NEUROTOXICITY, Cause.IEC_HS})
+#: How a cancer ends: a chart of these does not contradict a certificate of cancer.
+_ENDS_CANCER = frozenset(
+    {
+        Cause.INFECTION,
+        Cause.HEMORRHAGE,
+        Cause.CARDIOVASCULAR_RESPIRATORY,
+        Cause.ORGAN_FAILURE,
+    }
+)
 _NEVER = 10**9
 _NO_CAUSE = "No cause was found: ask for the certificate or outside records."
 
@@ -96,8 +105,8 @@ def fingerprint(findings: Sequence[Finding]) -> str:
 
 def _trace(finding: Finding) -> str:
     facts = sorted(
-        (fact.source, fact.concept, fact.subconcept, fact.when.iso if fact.when else "", fact.value)
-        for fact in finding.facts
+        (f.source, f.concept, f.subconcept, f.when.iso if f.when else "", str(f.value))
+        for f in finding.facts
     )
     return msgspec.json.encode(facts).decode()
 
@@ -105,12 +114,13 @@ def _trace(finding: Finding) -> str:
 def _weight(scheme: Scheme) -> Callable[[Finding], tuple[Any, ...]]:
     """EBMT: rank, which holds specificity and severity. CIBMTR: what was there first.
 
-    What is only possible never goes before what is at least probable in the CIBMTR order, and a
-    definite cause (grade 5) goes before everything.
+    What is only possible comes after what is at least probable, by either; by CIBMTR a definite
+    cause (grade 5) comes first.
     """
 
     def by_rank(finding: Finding) -> tuple[Any, ...]:
-        return (finding.rank, -LADDER.index(finding.certainty), finding.rule)
+        weak = finding.certainty is Certainty.POSSIBLE
+        return (weak, finding.rank, -LADDER.index(finding.certainty), finding.rule)
 
     def by_onset(finding: Finding) -> tuple[Any, ...]:
         starts = [fact.when.first for fact in finding.facts if fact.when is not None]
@@ -128,13 +138,13 @@ def _winner(
     if not certified:
         return leader or (terminal[0] if terminal else None), []
     said = certified[0]
-    if leader is None or leader.cause is said.cause:
-        return leader or said, []
-    weak = LADDER.index(leader.certainty) <= LADDER.index(Certainty.POSSIBLE)
-    if weak:
-        return said, []
+    weak = leader is None or LADDER.index(leader.certainty) <= LADDER.index(Certainty.POSSIBLE)
+    if leader is None or weak or leader.cause is said.cause:
+        return said if leader is None or weak else leader, []
     supported = any(finding.cause is said.cause for finding in chart)
     doubt = f"The certificate names {said.cause}, the chart leads to {leader.cause}."
+    if said.cause is Cause.SECOND_MALIGNANCY and leader.cause in _ENDS_CANCER:
+        return said, [doubt]
     if supported and said.rank < leader.rank:
         return next(finding for finding in chart if finding.cause is said.cause), [doubt]
     return leader, [doubt]
