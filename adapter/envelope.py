@@ -71,6 +71,8 @@ _head = msgspec.json.Decoder(_Head)
 def open_envelope(raw: bytes, where: str = "") -> Envelope | Reject:
     """File one resource; a Reject says in words a data manager understands why it cannot be."""
     try:
+        if not raw.isascii():
+            raw.decode()  # the decoder does not look at letters in fields that it skips
         head = _head.decode(raw)
     except msgspec.ValidationError as problem:
         return Reject(where, f"not a FHIR resource: {_without_values(problem)}", raw)

@@ -75,10 +75,12 @@ class Planner:
         """All ids of a search, walked from instant to instant so that nothing slips through."""
         return msgspec.structs.replace(self.light(query), keyset=True)
 
-    def of_patients(self, kind: str, patients: Iterable[str]) -> Query:
-        """What one type holds about some patients."""
-        name = "_id" if kind == "Patient" else "patient"
-        return self.query(kind, ((name, ",".join(patients)),))
+    def of_patients(self, kind: str, patients: Iterable[str], *, typed: bool) -> Query:
+        """What one type holds about some patients; `typed`: named as Patient/7, not as 7."""
+        if kind == "Patient":
+            return self.query(kind, (("_id", ",".join(patients)),))
+        names = (f"Patient/{patient}" if typed else patient for patient in patients)
+        return self.query(kind, (("patient", ",".join(names)),))
 
     def by_ids(self, kind: str, ids: Iterable[str]) -> list[Query]:
         """Some resources by their ids, as many questions as it takes."""
@@ -226,7 +228,8 @@ def _pulls(
     lines = []
     for kind in planner.types():
         counts = [
-            count(planner.of_patients(kind, batch)) for batch in planner.batches(recipients, size)
+            count(planner.of_patients(kind, batch, typed=False))
+            for batch in planner.batches(recipients, size)
         ]
         known = [number for number in counts if number is not None]
         expected = sum(known) if counts and len(known) == len(counts) else None

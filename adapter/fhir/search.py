@@ -64,7 +64,8 @@ class Page(msgspec.Struct):
     messages: list[str] = []
     total: int | None = None
     next: Way | None = None
-    moved: bool = False  # set on the last page when rows moved during the walk
+    moved: bool = False  # rows moved since the walk began
+    shortened: bool = False  # whole rows were asked for, and parts came
 
 
 class _Search(msgspec.Struct):
@@ -115,9 +116,9 @@ class Searcher:
         page = self._page(query, self._params(query))
         for _ in range(_MOST_PAGES):
             walk.saw(page)
-            following = self._following(walk, page)
             page.moved = walk.moved
             yield page
+            following = self._following(walk, page)
             if following is None:
                 return
             page = following
@@ -213,6 +214,7 @@ class Searcher:
 
     def _read(self, query: Query, reply: Reply) -> Page:
         try:
+            reply.body.decode()  # the decoder does not look at letters in fields that it skips
             bundle = _bundle.decode(reply.body)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise Broken("The answer is cut off or not a FHIR bundle.") from None
@@ -244,7 +246,7 @@ def _file(page: Page, entry: _Entry, where: str) -> bool:
         page.messages += [code for _, code in issues if code]
         return any(code in NOT_UNDERSTOOD for _, code in issues)
     if isinstance(filed, Envelope) and not page.query.light and b"SUBSETTED" in raw:
-        filed = Reject(where, "the server sent only a part of this resource", raw)
+        filed, page.shortened = Reject(where, "only a part of this resource was sent", raw), True
     if isinstance(filed, Reject):
         page.rejects.append(filed)
     elif filed.type == page.query.type:

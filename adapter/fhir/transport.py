@@ -18,8 +18,7 @@ from adapter.config import Connection
 from adapter.errors import ServerError
 
 # urllib3 writes whole URLs into its debug and warning lines, and a URL may hold patient ids.
-logging.getLogger("urllib3").propagate = False
-logging.getLogger("urllib3").addHandler(logging.NullHandler())
+logging.getLogger("urllib3").setLevel(logging.CRITICAL)
 
 Form = tuple[tuple[str, str], ...] | bytes | None
 

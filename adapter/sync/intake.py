@@ -47,6 +47,8 @@ class Intake:
         self.returned: dict[str, dict[str, str]] = {}  # type: id: patient, found after all
         self.seen: dict[str, set[str]] = {}  # ids by type that an export brought
         self.found: set[str] = set()
+        self.fetched: dict[str, set[str]] = {}  # ids by type that came when asked for by id
+        self.among: set[str] | None = None  # the patients of this study; None: everyone
         self.survivors: set[str] = set()  # patients into whom others were merged
         self._searcher, self._parallel = searcher, parallel
 
@@ -86,6 +88,8 @@ class Intake:
     def _take(self, task: Task, page: Page) -> None:
         if page.moved:
             self.moved.update(task.slices)
+        if page.shortened:
+            self.fail(task.slices, "the server sends only parts of its resources")
         for code in page.messages:
             self.report.note(f"{task.type}: the server says {code}")
         if task.purpose == "count":
@@ -118,12 +122,14 @@ class Intake:
             found = self.returned.setdefault(task.type, {})
             found.update((row.id, row.patient) for row in page.rows)
         rows = page.rows
+        if task.purpose == "fetch":
+            self.fetched.setdefault(task.type, set()).update(row.id for row in rows)
         if task.purpose == "export":
             self.seen.setdefault(task.type, set()).update(row.id for row in rows)
-        if task.patients is not None:  # servers ignore parameters: keep whom we asked for
-            asked = set(task.patients)
+        asked = self.among if task.patients is None else set(task.patients)
+        if asked is not None:  # servers ignore parameters: keep whom we asked for
             rows = [row for row in rows if row.patient in asked]
-            if page.rows and not rows and task.purpose != "export":
+            if page.rows and not rows and task.purpose == "pull":
                 self.fail(task.slices, "the server sends other patients than those asked for")
         self._keep(rows, page)
 

@@ -11,6 +11,7 @@ from adapter.codes import Codes
 from adapter.config import Settings
 from adapter.envelope import split_reference
 from adapter.errors import ConfigError, ServerError
+from adapter.fhir.calibrate import Style, calibrate
 from adapter.fhir.client import Client, Request
 from adapter.fhir.connect import Server
 from adapter.fhir.search import Query
@@ -22,8 +23,9 @@ from adapter.sync.report import Due, SyncReport
 
 _FEW = 5  # so few rows may vanish in one night without a brake, unless they were all there was
 _FIND = "find "
-_LEARNED_BATCH = "batch_patients"
+_STYLE = "patient_style"
 _DAY = 86_400.0
+_LATE = 100  # rows asked for one by one, before we call it a fault of the server
 _ROUNDS = 3  # how often ids are listed again when they move while being listed
 
 Batch = tuple[str, tuple[str, ...] | None, list[Slice]]
@@ -47,8 +49,7 @@ class Night:
         self.tonight: list[Slice] = []
         self.compared: set[Slice] = set()
         self.missing: dict[str, set[str]] = {}
-        learned = store.meta(_LEARNED_BATCH)
-        self.batch = int(learned) if learned else self.client.quirks.batch_patients
+        self.style = Style(typed=False, batch=self.client.quirks.batch_patients)
 
     def go(self) -> None:
         """All phases in order."""
@@ -83,9 +84,30 @@ class Night:
             patients = group_members(self.client, self.settings.group)
         else:
             patients = self._found() | known
+        self._learn_style(sorted(self.intake.found) or sorted(patients))
         self._let_go(known - patients)
         self.report.recipients = len(patients)
+        self.intake.among = patients
         return sorted(patients)
+
+    def _learn_style(self, patients: list[str]) -> None:
+        """How this server wants patients to be named: tried once, then remembered."""
+        known = self.store.meta(_STYLE)
+        if known:
+            self.style = msgspec.json.decode(known, type=Style)
+        elif patients:
+            found = calibrate(self.planner, self.server.searcher, patients)
+            if found is not None:
+                self._remember(found)
+            elif self.intake.found:
+                raise ServerError(
+                    "The server finds recipients by code, and shows no row of them by patient.",
+                    "Ask its administrator about searches with `patient`; see docs/connect/.",
+                )
+
+    def _remember(self, style: Style) -> None:
+        self.style = style
+        self.store.set_meta(_STYLE, msgspec.json.encode(style).decode())
 
     def _found(self) -> set[str]:
         """Recipients by their codes; a changed code list is a new search of the whole past."""
@@ -127,11 +149,27 @@ class Night:
             tasks.append(Task("pull", kind, queries, tuple(part), batch))
         self.intake.run(tasks)
         self._fetch("fetch")
+        self._ask_for_absent_patients(slices)
         self._pulled(slices)
+
+    def _ask_for_absent_patients(self, slices: list[Slice]) -> None:
+        """Each patient has a Patient: where it did not come, it is asked for alone."""
+        asked = {one.patient for one in slices if one.type == "Patient"} - {WHOLE}
+        absent = asked - self.ledger.known("Patient", asked).keys()
+        late = sorted(absent)[:_LATE]
+        if late and Slice(late[0], "Patient") not in self.intake.failed:
+            before = self.report.stored
+            of_late = tuple(Slice(patient, "Patient") for patient in late)
+            queries = [query for id_ in late for query in self.planner.by_ids("Patient", [id_])]
+            self.intake.run([Task("fetch", "Patient", (query,), of_late) for query in queries])
+            if self.report.stored > before:  # alone it came: lists of patients lose some
+                self._list_is_lossy("Patient", set(late))
+            else:
+                self.report.note(f"{len(absent)} patients have no Patient resource")
 
     def _pull_survivors(self, known: set[str]) -> None:
         """Merged records: rows move to the survivor, often without a new lastUpdated."""
-        survivors = self.intake.survivors
+        survivors = {one for one in self.intake.survivors if not self.store.is_erased(one)}
         if not survivors or WHOLE in known:
             return
         self.report.note(f"{len(survivors)} merged patients: their history was asked for again")
@@ -139,11 +177,14 @@ class Night:
         self.tonight = [one for one in self.tonight if one.patient not in survivors]
         for one in slices:
             self.before[one] = State()
+        self.intake.among = known | survivors
         self._pull(slices)
         self.report.recipients = len(known | survivors)
 
     def _query(self, kind: str, batch: tuple[str, ...] | None) -> Query:
-        return self.planner.query(kind) if batch is None else self.planner.of_patients(kind, batch)
+        if batch is None:
+            return self.planner.query(kind)
+        return self.planner.of_patients(kind, batch, typed=self.style.typed)
 
     def _changes(
         self, query: Query, slices: list[Slice], batch: tuple[str, ...] | None
@@ -169,7 +210,7 @@ class Night:
             if patients == [WHOLE]:
                 yield kind, None, [Slice(WHOLE, kind)]
                 continue
-            for batch in self.planner.batches(patients, self.batch):
+            for batch in self.planner.batches(patients, self.style.batch):
                 yield kind, batch, [Slice(patient, kind) for patient in batch]
 
     def _fetch(self, purpose: Purpose) -> None:
@@ -179,8 +220,19 @@ class Night:
                 continue
             del self.intake.wanted[what, kind]
             slices = tuple(one for one in self.tonight if one.type == kind)
-            queries = self.planner.by_ids(kind, ids)
-            self.intake.run([Task(purpose, kind, (query,), slices) for query in queries])
+            self._ask_by_id(purpose, kind, ids, slices)
+            late = ids - self.intake.fetched.get(kind, set()) if purpose == "fetch" else set()
+            if len(late) > _LATE:
+                self.intake.fail(slices, "the server lists rows that it does not give by id")
+            elif late:  # deleted meanwhile, or the server takes no list of ids: ask one by one
+                one_by_one = [query for id_ in late for query in self.planner.by_ids(kind, [id_])]
+                self.intake.run([Task(purpose, kind, (query,), slices) for query in one_by_one])
+
+    def _ask_by_id(
+        self, purpose: Purpose, kind: str, ids: set[str], slices: tuple[Slice, ...]
+    ) -> None:
+        queries = self.planner.by_ids(kind, ids)
+        self.intake.run([Task(purpose, kind, (query,), slices) for query in queries])
 
     def _pulled(self, slices: Iterable[Slice]) -> None:
         """Watermark: our start, or the newest row seen where that is earlier."""
@@ -260,13 +312,15 @@ class Night:
                 continue  # an export-only server: its list is all there is
             held = self.ledger.known(kind, ids)
             slices = tuple(one for one in self.tonight if one.type == kind)
-            queries = self.planner.by_ids(kind, ids)
-            self.intake.run([Task("missing", kind, (query,), slices) for query in queries])
+            self._ask_by_id("missing", kind, ids, slices)
             back = self.intake.returned.get(kind, {})
             left_out = {i for i, patient in back.items() if held[i].patient == patient}
             if left_out:
                 self._list_is_lossy(kind, {held[id_].patient for id_ in left_out})
-            self.missing[kind] = ids - back.keys()
+            among = self.intake.among
+            self.missing[kind] = {
+                id_ for id_ in ids if among is not None and back.get(id_, "") not in among
+            } | (ids - back.keys())
 
     def _list_is_lossy(self, kind: str, patients: set[str]) -> None:
         """Some servers read only the first of several patients: ask one at a time from now on."""
@@ -274,8 +328,7 @@ class Night:
             [one for one in self.tonight if one.type == kind and one.patient in {*patients, WHOLE}],
             "the server's list leaves out rows that it has",
         )
-        if self.batch > 1:
-            self.store.set_meta(_LEARNED_BATCH, "1")
+        self._remember(Style(self.style.typed, 1))
 
     # -- burying ---------------------------------------------------------------------------
 
