@@ -1,17 +1,26 @@
 """The command line: one group, commands in flow order, each a few lines calling one function."""
 
 import json
+import os
+import sqlite3
 import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec
 
 import click
 
 from adapter import __version__
 from adapter.config import Settings, read_settings
-from adapter.errors import CartNrmError, MappingError, Partial, ServerError, UsageError
+from adapter.errors import (
+    CartNrmError,
+    MappingError,
+    Partial,
+    ServerError,
+    StoreError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from adapter.codes import Codes
@@ -20,6 +29,7 @@ if TYPE_CHECKING:
     from adapter.study import Study
 
 P = ParamSpec("P")
+_DAMAGED = "Is another program using it, or the disk full? docs/nightly.md: a damaged store."
 
 
 class _InOrder(click.Group):
@@ -31,12 +41,17 @@ class _InOrder(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except sqlite3.Error as problem:
+            self._end(StoreError(f"The store cannot be used: {problem}.", _DAMAGED))
         except CartNrmError as problem:
-            label = {20: "Partial", 21: "Alarm"}.get(problem.exit_code, "Error")
-            click.echo(f"{label}: {problem.message}", err=True)
-            if problem.hint:
-                click.echo(f"  → {problem.hint}", err=True)
-            sys.exit(problem.exit_code)
+            self._end(problem)
+
+    def _end(self, problem: CartNrmError) -> NoReturn:
+        label = {20: "Partial", 21: "Alarm"}.get(problem.exit_code, "Error")
+        click.echo(f"{label}: {problem.message}", err=True)
+        if problem.hint:
+            click.echo(f"  → {problem.hint}", err=True)
+        sys.exit(problem.exit_code)
 
 
 @click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]})
@@ -46,6 +61,7 @@ def main() -> None:
 
     Each night: `nightly`. By hand: `sync` (or `load`), `classify`, `export`, `report`.
     """
+    os.umask(0o077)  # whatever is written, nobody else may read it
 
 
 def common(command: Callable[..., None]) -> Callable[..., None]:
@@ -98,6 +114,7 @@ def _codes(settings: Settings) -> "Codes":
 
 def _study(settings: Settings, as_of: int | None = None, validate: bool = False) -> "Study":
     from adapter.progress import Progress
+    from adapter.status import remember_counts
     from adapter.study import run_study
 
     progress = Progress()
@@ -105,6 +122,8 @@ def _study(settings: Settings, as_of: int | None = None, validate: bool = False)
         study = run_study(
             store, settings, _codes(settings), as_of=as_of, validate=validate, tell=progress
         )
+        if as_of is None:
+            remember_counts(store, study)
     progress.clear()
     return study
 
@@ -190,12 +209,13 @@ def sync(settings: Settings, accept_vanished: bool, json_: bool) -> None:
 
     Example: cart-nrm sync --config study.toml
     """
+    from adapter.lock import held
     from adapter.progress import Progress
     from adapter.sync import sync as pull
     from adapter.words import synced_in_words
 
     progress = Progress()
-    with _open(settings, create=True) as store:
+    with held(settings.store, "sync"), _open(settings, create=True) as store:
         report = pull(
             store, settings, _codes(settings), progress=progress, accept_vanished=accept_vanished
         )
@@ -214,11 +234,12 @@ def load(settings: Settings, paths: tuple[Path, ...], json_: bool) -> None:
     Example: cart-nrm load export/ extra.ndjson.gz --store cart.db
     """
     from adapter.load import load as load_files
+    from adapter.lock import held
     from adapter.progress import Progress
     from adapter.words import loaded_in_words
 
     progress = Progress()
-    with _open(settings, create=True) as store:
+    with held(settings.store, "load"), _open(settings, create=True) as store:
         report = load_files(store, paths, tell=progress)
         reasons = store.reject_reasons(report.run)
     progress.clear()
@@ -385,6 +406,72 @@ def _pseudonyms(settings: Settings) -> "Pseudonyms":
     return names
 
 
+@main.group()
+def review() -> None:
+    """Let two blinded readers judge the deaths: export, import, agreement."""
+
+
+@review.command("export")
+@click.argument("folder", type=click.Path(path_type=Path))
+@common
+@click.option("--which", type=click.Choice(["due", "all", "disputed"]), default="due")
+@click.option(
+    "--role", type=click.Choice(["reader", "consensus", "third_reader"]), default="reader"
+)
+@click.option("--show-verdict", is_flag=True, help="show the rules' verdict (readers not blinded)")
+def review_export(settings: Settings, folder: Path, **chosen: Any) -> None:
+    """Write worklists (CSV, XLSX) and one dossier per death, pseudonymous.
+
+    Example: cart-nrm review export review-2026-11/ --store cart.db
+    """
+    from adapter.review import export_review
+
+    study, names = _study(settings), _pseudonyms(settings)
+    with _open(settings) as store:
+        said = store.decisions()
+    done = export_review(study.judged, study.plan, folder, names.of, decisions=said, **chosen)
+    click.echo(f"{done.cases:,} deaths in {folder}")
+    for file in done.files[:4]:
+        click.echo(f"  {file}")
+
+
+@review.command("import")
+@click.argument("worklists", nargs=-1, required=True, type=click.Path(path_type=Path))
+@common
+def review_import(settings: Settings, worklists: tuple[Path, ...]) -> None:
+    """Take in filled worklists; every row is right, or nothing is kept.
+
+    Example: cart-nrm review import reader-a.csv reader-b.xlsx --store cart.db
+    """
+    from datetime import date
+
+    from adapter.review import import_review
+
+    study, names = _study(settings), _pseudonyms(settings)
+    with _open(settings) as store:
+        done = import_review(worklists, study.judged, names.of, store, date.today())
+    click.echo(
+        f"{done.added:,} decisions added, {done.known:,} known, {done.open:,} rows still open"
+    )
+
+
+@review.command("agreement")
+@common
+@as_json
+def review_agreement(settings: Settings, json_: bool) -> None:
+    """Say how far readers agree with each other, and the rules with them.
+
+    Example: cart-nrm review agreement --store cart.db --json
+    """
+    from adapter.review import agreement_of
+    from adapter.words import agreement_in_words
+
+    study = _study(settings)
+    with _open(settings) as store:
+        answer = agreement_of(study.judged, store.decisions())
+    _print_json(answer) if json_ else click.echo(agreement_in_words(answer))
+
+
 @main.command()
 @click.argument("summaries", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--horizon", type=float, help="also pool the cumulative incidence at this day")
@@ -443,6 +530,79 @@ def status(settings: Settings, json_: bool) -> None:
     with _open(settings) as store:
         answer = status_of(store, settings, _codes(settings))
     _print_json(answer) if json_ else click.echo(status_in_words(answer))
+
+
+@main.command()
+@common
+@click.option("--accept-vanished", is_flag=True, help="after alarm 21: yes, they are really gone")
+@as_json
+def nightly(settings: Settings, accept_vanished: bool, json_: bool) -> None:
+    """Sync, classify, export, report and say what changed, as one run that can be killed.
+
+    Example: cart-nrm nightly --config study.toml
+    """
+    from adapter.nightly import run_night
+    from adapter.progress import Progress
+    from adapter.tell import in_words
+
+    progress = Progress()
+
+    def say(line: str) -> None:  # one JSON line an event, as log collectors like it
+        if not progress.live:
+            click.echo(line, err=True)
+
+    night = run_night(settings, say, progress=progress, accept_vanished=accept_vanished)
+    progress.clear()
+    _print_json(_builtins(night)) if json_ else click.echo(in_words(night))
+    sys.exit(night.exit_code)
+
+
+@main.command()
+@click.argument("first", metavar="RUN", type=int)
+@click.argument("second", metavar="RUN", type=int)
+@common
+@as_json
+def diff(settings: Settings, first: int, second: int, json_: bool) -> None:
+    """Say what two runs tell differently, and why: evidence, mapping, rule or decision.
+
+    Example: cart-nrm diff 41 42 --store cart.db
+    """
+    from adapter.changes import diff as changes_of
+
+    with _open(settings) as store:
+        found = changes_of(store, settings, _codes(settings), first, second)
+    if json_:
+        _print_json({"since": found.since, "changes": [c._asdict() for c in found.changes]})
+        return
+    for change in found.changes:
+        click.echo(f"{change.patient}  {change.kind}: {change.text}")
+    click.echo(f"{len(found.changes)} changes since {found.since}")
+
+
+@main.command()
+@click.argument("patient")
+@common
+@click.option("--outputs", is_flag=True, help="also delete outputs and copies that name them")
+@click.option("--yes", is_flag=True, help="do not ask")
+@as_json
+def purge(settings: Settings, patient: str, outputs: bool, yes: bool, json_: bool) -> None:
+    """Erase one patient for good: every version, reject and decision. Cannot be undone.
+
+    Example: cart-nrm purge 4711 --store cart.db
+    """
+    from adapter.lock import held
+    from adapter.purge import purge as erase
+    from adapter.purge import purged_in_words
+
+    with held(settings.store, "purge"), _open(settings) as store:
+        if patient.upper().startswith("P-"):
+            patient = _behind_pseudonym(settings, store, patient)
+        if not yes:
+            click.confirm(f"Erase everything about {patient}, for good?", abort=True)
+        purged = erase(store, patient, settings.nightly.folder, outputs=outputs)
+    _print_json(_builtins(purged)) if json_ else click.echo(purged_in_words(purged))
+    if not purged.clean:
+        raise Partial("Something about this patient is still there.", "It is listed above.")
 
 
 @main.group()

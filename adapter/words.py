@@ -175,3 +175,24 @@ def coverage_in_words(gaps: Sequence[Unmapped]) -> str:
     text.append(",".join(OVERLAY_HEADER))
     text += [overlay_row(system=gap.system, code=gap.code, match="exact") for gap in gaps]
     return "\n".join(text)
+
+
+def agreement_in_words(answer: dict[str, Any]) -> str:
+    """Kappa between readers and of the rules against the readers, and the share found per cause."""
+    text: list[str] = []
+    for title, name in (("reader against reader", "readers"), ("rules against readers", "tool")):
+        found = answer[name]
+        text.append(f"{title}: {found['n']:,} deaths{_kappa(found['kappa'])}")
+        rows = [
+            (row["cause"], row["truth"], percent(row["sensitivity"]), percent(row["ppv"]))
+            for row in found["by_cause"]
+        ]
+        text += [table(("cause", "deaths", "sensitivity %", "PPV %"), rows), ""]
+    return "\n".join([*text, f"disputed: {answer['disputed']:,}"])
+
+
+def _kappa(found: dict[str, Any] | None) -> str:
+    if found is None or found["kappa"] is None:
+        return ", kappa not computed"
+    limits = "" if found["lower"] is None else f" ({found['lower']:.2f}-{found['upper']:.2f})"
+    return f", kappa {found['kappa']:.2f}{limits}"
