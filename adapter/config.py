@@ -200,6 +200,8 @@ class Settings(_Section):
     store: Path = Path("cart-nrm.db")
     server: str = ""
     site_mappings: Path | None = None
+    prophylaxis: Path | None = None
+    """A site's own table of prophylaxis rules in place of mappings/prophylaxis.csv."""
     include_unverified: bool = False
     who_is_gm: bool = False
     """The server puts ICD-10-GM codes under the WHO ICD-10 URI (as German servers do)."""
@@ -263,7 +265,8 @@ def _resolve_paths(values: dict[str, Any], folder: Path) -> None:
     auth, connection = values.get("auth", {}), values.get("connection", {})
     nightly = values.get("nightly", {})
     mail = nightly.get("mail", {}) if isinstance(nightly, dict) else {}
-    places: list[tuple[Any, tuple[str, ...]]] = [(values, ("store", "site_mappings"))]
+    own = ("store", "site_mappings", "prophylaxis")
+    places: list[tuple[Any, tuple[str, ...]]] = [(values, own)]
     places += [(auth, ("secret_file", "key_file")), (connection, ("ca_file", "patients"))]
     places += [(nightly, ("folder", "heartbeat", "metrics", "webhook_file"))]
     places += [(mail, ("password_file",))]

@@ -9,6 +9,7 @@ import msgspec
 from adapter.causes import ask_all, decide, fingerprint
 from adapter.causes.rule import Plan
 from adapter.codes import Codes
+from adapter.codes.prophylaxis import prophylaxis_rules
 from adapter.config import Settings
 from adapter.episodes import episodes_of, why_not
 from adapter.errors import Alarm
@@ -82,7 +83,7 @@ class Study(msgspec.Struct, frozen=True):
 def judge(episode: Episode, plan: Plan, decision: Decision | None = None) -> Judged:
     """What happened first; and, if the patient died, of what."""
     outcome = outcome_of(episode, plan.policy)
-    grades = grades_of(episode)
+    grades = grades_of(episode, plan.policy)
     if episode.death is None or outcome.kind is OutcomeKind.ALIVE:
         return Judged(episode, outcome, grades=grades)
     findings = ask_all(episode, plan)
@@ -139,8 +140,9 @@ def run_study(
 
     `validate` checks with fhir.resources every resource a row rests on; failures become notes.
     """
-    plan = Plan(settings.policy, settings.rules, frozenset(store.counts()))
-    decisions = in_force(store.decisions())
+    rules = prophylaxis_rules(settings.prophylaxis)
+    plan = Plan(settings.policy, settings.rules, frozenset(store.counts()), rules)
+    decisions = in_force(store.decisions(as_of))
     tally = _Tally()
     for record in store.records(as_of, only):
         read = facts_of(record, codes, settings.timezone or None)

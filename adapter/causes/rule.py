@@ -6,6 +6,7 @@ from typing import ClassVar
 import msgspec
 
 from adapter.causes.chart import Chart
+from adapter.codes.prophylaxis import ProphylaxisRule
 from adapter.config import Policy, RuleChange
 from adapter.envelope import TYPES
 from adapter.model import Answer, Cause, Certainty, Fact, Finding
@@ -23,6 +24,7 @@ class Plan(msgspec.Struct, frozen=True):
     policy: Policy = Policy()
     rules: dict[str, RuleChange] = {}
     sends: frozenset[str] = frozenset(TYPES)
+    prophylaxis: tuple[ProphylaxisRule, ...] = ()
 
 
 class Seen(msgspec.Struct, frozen=True):

@@ -1,5 +1,6 @@
 """Infections over time: first infection as a curve, density by window, prophylaxis and IgG."""
 
+from collections import Counter
 from collections.abc import Sequence
 from statistics import median
 
@@ -13,6 +14,7 @@ from adapter.grades.infections import (
     lowest_by_window,
     windows_of,
 )
+from adapter.grades.prophylaxis import Exposure, prophylaxis_of
 from adapter.incidence import count, cumulative_incidence, density, follow_up, risk_table
 from adapter.report.charts import Axes, Panel, RiskRow, Track, curve_panel
 from adapter.report.view import Section, View, day_of, grid, plain, share, with_interval
@@ -29,7 +31,7 @@ def infections(view: View) -> Section:
     if not any(found):
         return Section("infections", heading, h.p["No coded infection after infusion."])
     body = [
-        _curve(view, found), _density(view), _support(view),
+        _curve(view, found), _density(view), _prophylaxis(view), _support(view),
         _levels(view, "IgG", policy.low_igg, "mg/dL"), _levels(view, "CD4", policy.low_cd4, "/µL"),
     ]  # fmt: skip
     return Section("infections", heading, body)
@@ -84,6 +86,35 @@ def _density(view: View) -> Element:
         "Poisson limits. With competing events density and incidence may disagree (Grambauer 2010)."
     )
     return view.table("Infection density by window and class of organism", head, rows, note)
+
+
+def _prophylaxis(view: View) -> Node:
+    plan = view.study.plan
+    asked = [a for j in view.judged
+             for a in prophylaxis_of(j, plan.prophylaxis, plan.sends, plan.policy)]  # fmt: skip
+    rows: list[list[Node]] = []
+    for rule in plan.prophylaxis:
+        said = Counter(answer.exposure for answer in asked if answer.rule is rule)
+        applies = said.total() - said[Exposure.DOES_NOT_APPLY]
+        known = said[Exposure.MET] + said[Exposure.NOT_MET]
+        rows.append(
+            [
+                rule.title,
+                str(applies),
+                share(said[Exposure.MET], known),
+                str(said[Exposure.NOT_MET]),
+                str(said[Exposure.CANNOT_EVALUATE]),
+                rule.source,
+            ]
+        )
+    if not rows:
+        return None
+    head = ["Rule", "Applies to", "Met", "Not met", "Cannot evaluate", "Source"]
+    note = (
+        "Adherence to published rules, which disagree; no advice. Given or prescribed drugs count; "
+        "percentages are of those that could be evaluated. The rules are a table a site may edit."
+    )
+    return view.table("Prophylaxis exposure", head, rows, note)
 
 
 def _support(view: View) -> Node:
