@@ -192,7 +192,7 @@ def agreement_in_words(answer: dict[str, Any]) -> str:
 
 
 def _kappa(found: dict[str, Any] | None) -> str:
-    if found is None or found["kappa"] is None:
+    if found is None or found["estimate"] is None:
         return ", kappa not computed"
     limits = "" if found["lower"] is None else f" ({found['lower']:.2f}-{found['upper']:.2f})"
-    return f", kappa {found['kappa']:.2f}{limits}"
+    return f", {percent(found['observed'])} % agree, kappa {found['estimate']:.2f}{limits}"
