@@ -137,7 +137,7 @@ as_of_option = click.option(
 @click.argument("folder", type=click.Path(path_type=Path), default="demo")
 @click.option("--patients", default=1_600, show_default=True, help="synthetic patients")
 @click.option("--recipients", default=1_050, show_default=True, help="of whom got CAR T")
-@click.option("--seed", default=7, show_default=True)
+@click.option("--seed", default=7, show_default=True, help="the same seed, the same study")
 def demo(folder: Path, patients: int, recipients: int, seed: int) -> None:
     """Run the whole job on synthetic data: server on loopback, sync, classify, export, report.
 
@@ -710,7 +710,7 @@ def export_set(settings: Settings, concept: str, kind: str, subconcept: str) -> 
 @click.option("--signed", required=True, help="who decides that these codes mean this")
 @click.option("--dated", required=True, help="when, YYYY-MM-DD")
 @click.option("--concept", default="", help="what the codes of a ValueSet mean")
-@click.option("--subconcept", default="")
+@click.option("--subconcept", default="", help="and which entry of that list")
 @common
 def import_set(settings: Settings, file: Path, **named: str) -> None:
     """Print a FHIR ValueSet or ConceptMap as rows for the site overlay.

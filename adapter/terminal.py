@@ -54,11 +54,11 @@ def _outcomes(study: Study) -> list[str]:
         return rows
     numbers = incidence_of_table(follow_up_of(study.judged), Options(at=_HORIZONS))
     curves = {curve["cause"]: curve["at"] for curve in numbers["curves"]}
-    heads = "".join(f"{f'day {day:g}':<18}" for day in _HORIZONS)
+    heads = "".join(f"{f'day {day:g}':<20}" for day in _HORIZONS)
     rows += ["", f"  cumulative incidence   {heads}".rstrip()]
     for name, cause in (("NRM", 2), ("relapse", 1)):
         cells = [_reading(point) for point in curves.get(cause, [])]
-        rows.append(f"  {name:<21}  " + "".join(f"{cell:<18}" for cell in cells).rstrip())
+        rows.append(f"  {name:<21}  " + "".join(f"{cell:<20}" for cell in cells).rstrip())
     return rows
 
 
