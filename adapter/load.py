@@ -77,6 +77,8 @@ def _keep(
     report.stored += kept.stored
     report.unchanged += kept.unchanged
     report.rejected += len(rejects)
+    if kept.erased:
+        not_used["of a patient erased on request"] += kept.erased
 
 
 def is_fhir_type(name: str) -> bool:

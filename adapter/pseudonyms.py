@@ -59,6 +59,10 @@ class Pseudonyms:
         """The pseudonym of a patient: 64 bits, so two of a million agree once in 40 million."""
         return f"P-{self._digest('patient', patient).hex()[:16].upper()}"
 
+    def erasure_mark(self, patient: str) -> str:
+        """By which an erased patient is known again without the id being kept."""
+        return self._digest("erased", patient).hex()
+
     def short(self, patients: Iterable[str]) -> dict[str, str]:
         """Pseudonyms cut to the shortest length (at least 6 digits) that keeps these apart."""
         full = {patient: self.of(patient) for patient in patients}

@@ -23,37 +23,12 @@ from adapter.dates import seconds_of
 from adapter.envelope import Envelope, Reject
 from adapter.errors import StoreError
 from adapter.model import Decision
+from adapter.pseudonyms import Pseudonyms, pseudonyms_beside
+from adapter.schema import prepare
 
-SCHEMA_VERSION = 1
 _TRAIN_ON = 400  # resources of one type before a dictionary is worth training
 _DICTIONARY_BYTES = 32_768
 _LEVEL = 3
-
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE run (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, source TEXT NOT NULL,
-    started TEXT NOT NULL, ended TEXT, state TEXT NOT NULL, summary TEXT NOT NULL DEFAULT '{}');
-CREATE TABLE dictionary (id INTEGER PRIMARY KEY, type TEXT NOT NULL, bytes BLOB NOT NULL);
-CREATE TABLE version (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL REFERENCES run(id),
-    type TEXT NOT NULL, fhir_id TEXT NOT NULL, patient TEXT NOT NULL, last_updated TEXT NOT NULL,
-    hash BLOB NOT NULL, gone TEXT, dictionary INTEGER, body BLOB);
-CREATE TABLE newest (
-    type TEXT NOT NULL, fhir_id TEXT NOT NULL, patient TEXT NOT NULL, version INTEGER NOT NULL,
-    hash BLOB NOT NULL, gone INTEGER NOT NULL, updated REAL, version_id TEXT NOT NULL,
-    PRIMARY KEY (type, fhir_id)) WITHOUT ROWID;
-CREATE INDEX newest_by_patient ON newest (patient, type, fhir_id);
-CREATE INDEX version_by_resource ON version (type, fhir_id, run);
-CREATE TABLE reject (
-    id INTEGER PRIMARY KEY, run INTEGER NOT NULL, place TEXT NOT NULL, reason TEXT NOT NULL,
-    body BLOB NOT NULL);
-CREATE TABLE slice (
-    patient TEXT NOT NULL, type TEXT NOT NULL, watermark REAL, completed_run INTEGER,
-    compared REAL, due TEXT, PRIMARY KEY (patient, type)) WITHOUT ROWID;
-CREATE TABLE decision (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, imported TEXT NOT NULL, body TEXT NOT NULL);
-"""
 
 
 class Stored(NamedTuple):
@@ -76,6 +51,7 @@ class Kept(NamedTuple):
 
     stored: int
     unchanged: int
+    erased: int = 0  # about a patient whose erasure was asked for: not kept
 
 
 class Store:
@@ -91,6 +67,8 @@ class Store:
         self._compressors: dict[str, tuple[int | None, zstandard.ZstdCompressor]] = {}
         self._decompressors: dict[int | None, zstandard.ZstdDecompressor] = {}
         self._samples: dict[str, list[bytes | bytearray | memoryview]] = {}
+        self._erased: frozenset[str] | None = None
+        self._names: Pseudonyms | None = None
 
     def _open(self) -> None:
         try:
@@ -101,23 +79,12 @@ class Store:
             self.db = sqlite3.connect(self.path, isolation_level=None)
             for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON"):
                 self.db.execute(f"PRAGMA {pragma}")
-            self._prepare_schema()
+            prepare(self.db, self.path)
         except (sqlite3.Error, OSError) as problem:
             raise StoreError(
                 f"The store {self.path} cannot be opened: {problem}.",
                 "Check the path, the permissions and the free space.",
             ) from problem
-
-    def _prepare_schema(self) -> None:
-        if not self.db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
-            self.db.executescript(f"BEGIN;{_SCHEMA}COMMIT;")
-            self.set_meta("schema", str(SCHEMA_VERSION))
-        found = self.meta("schema")
-        if found != str(SCHEMA_VERSION):
-            raise StoreError(
-                f"The store {self.path} has schema {found}, this version reads {SCHEMA_VERSION}.",
-                "Use the cart-nrm version that wrote it, or load the data into a new store.",
-            )
 
     def __enter__(self) -> "Store":
         return self
@@ -168,8 +135,11 @@ class Store:
 
     def add(self, run: int, envelopes: Iterable[Envelope]) -> Kept:
         """Keep each resource whose bytes differ from the newest version; call in a transaction."""
-        stored = unchanged = 0
+        stored = unchanged = erased = 0
         for envelope in envelopes:
+            if self.is_erased(envelope.patient):
+                erased += 1
+                continue
             digest = hashlib.blake2b(envelope.body, digest_size=16).digest()
             known = self.db.execute(
                 "SELECT hash, gone, updated, version FROM newest WHERE type = ? AND fhir_id = ?",
@@ -184,7 +154,7 @@ class Store:
                 continue
             self._append(run, envelope, digest, gone=None)
             stored += 1
-        return Kept(stored, unchanged)
+        return Kept(stored, unchanged, erased)
 
     def _older_twin(self, run: int, envelope: Envelope, updated: float, version: int) -> bool:
         """Some servers send one resource twice in a night; the older version loses.
@@ -280,6 +250,12 @@ class Store:
             values,
         )
 
+    def bodies(self) -> Iterator[tuple[str, str, str, bytes]]:
+        """(type, id, patient, body) of every version ever kept; tombstones are empty."""
+        rows = self.db.execute("SELECT type, fhir_id, patient, dictionary, body FROM version")
+        for kind, id_, patient, dictionary, body in rows:
+            yield kind, id_, patient, self._decompress(dictionary, body) if body else b""
+
     def counts(self) -> dict[str, int]:
         """Current resources by type."""
         return dict(
@@ -318,6 +294,20 @@ class Store:
         """Remember a setting of this store."""
         self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
+    def is_erased(self, patient: str) -> bool:
+        """Was this patient's erasure asked for? Only a keyed hash of the id is kept to know it."""
+        if self._erased is None:
+            rows = self.db.execute("SELECT mark FROM erased")
+            self._erased = frozenset(str(row[0]) for row in rows)
+        return bool(self._erased) and self.erasure_mark(patient) in self._erased
+
+    def erasure_mark(self, patient: str) -> str:
+        """The keyed hash by which an erased patient is known; the key lies beside the store."""
+        if self._names is None:
+            self._names = pseudonyms_beside(self.path, self.meta("key_id") or "")
+            self.set_meta("key_id", self._names.key_id)
+        return self._names.erasure_mark(patient)
+
     # -- decisions -------------------------------------------------------------------------
 
     def add_decisions(self, decisions: Iterable[Decision]) -> int:
@@ -326,12 +316,39 @@ class Store:
         self.db.executemany("INSERT INTO decision (imported, body) VALUES (?, ?)", rows)
         return len(rows)
 
-    def decisions(self) -> list[Decision]:
-        """Everything reviewers ever said, oldest first."""
-        rows = self.db.execute("SELECT body FROM decision ORDER BY id")
+    def decisions(self, as_of: int | None = None) -> list[Decision]:
+        """What reviewers ever said (or before the run after `as_of` began), oldest first."""
+        rows = self.db.execute(
+            "SELECT body FROM decision WHERE ? IS NULL OR imported <"
+            " coalesce((SELECT min(started) FROM run WHERE id > ?), '9999') ORDER BY id",
+            (as_of, as_of),
+        )
         return [msgspec.json.decode(row[0], type=Decision) for row in rows]
 
     # -- compression -----------------------------------------------------------------------
+
+    def compress_again(self, type_: str) -> None:
+        """Forget the dictionaries of a type, which hold pieces of records; call in a transaction.
+
+        The bodies that stay train the next one.
+        """
+        old = self.db.execute("SELECT id FROM dictionary WHERE type = ?", (type_,)).fetchall()
+        self._compressors[type_] = (None, zstandard.ZstdCompressor(level=_LEVEL))
+        self._samples.pop(type_, None)
+        last = 0
+        while rows := self.db.execute(
+            "SELECT id, dictionary, body FROM version WHERE type = ? AND body IS NOT NULL"
+            " AND id > ? ORDER BY id LIMIT 1000",
+            (type_, last),
+        ).fetchall():
+            for last, dictionary, body in rows:
+                self.db.execute(
+                    "UPDATE version SET dictionary = ?, body = ? WHERE id = ?",
+                    (*self._compress(type_, self._decompress(dictionary, body)), last),
+                )
+        self.db.executemany("DELETE FROM dictionary WHERE id = ?", old)
+        self._compressors.pop(type_, None)
+        self._decompressors.clear()
 
     def _compress(self, type_: str, body: bytes) -> tuple[int | None, bytes]:
         if type_ not in self._compressors:

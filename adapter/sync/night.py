@@ -84,6 +84,7 @@ class Night:
             patients = group_members(self.client, self.settings.group)
         else:
             patients = self._found() | known
+        patients = {patient for patient in patients if not self.store.is_erased(patient)}
         self._learn_style(sorted(self.intake.found) or sorted(patients))
         self._let_go(known - patients)
         self.report.recipients = len(patients)

@@ -1,0 +1,244 @@
+"""Every night, by itself: sync, classify, export, report and diff as one run that can be killed.
+
+Outputs are written into a hidden folder, which gets its dated name when it is whole; only then does
+`latest` point to it. Whatever a killed night left behind, the next one removes or finishes. Nights
+are numbered, so that neither a clock that jumps nor a restored store confuses their order; times
+are UTC, so that nothing happens when summer time begins.
+"""
+
+import os
+import re
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from adapter.atomic import sync_folder, write_atomically
+from adapter.changes import changes_since, counted, recall, remember, said_of
+from adapter.codes import load_codes
+from adapter.config import Settings
+from adapter.errors import Alarm, CartNrmError, LockedError, StoreError
+from adapter.export import export_cohort
+from adapter.journal import Journal, in_words, last_event, make_folder
+from adapter.lock import held
+from adapter.pseudonyms import Release, pseudonyms_beside
+from adapter.report import Changes, write_report
+from adapter.status import remember_counts
+from adapter.store import Store, now
+from adapter.study import Study, run_study
+from adapter.sync import SyncReport, Tell, sync
+from adapter.tell import Night, tell
+
+_NAME = re.compile(r"\d{4}-\d\d-\d\d_(\d{5,})")
+_MEGABYTE = 2**20
+
+
+def run_night(
+    settings: Settings,
+    say: Callable[[str], None] = lambda line: None,
+    *,
+    progress: Tell | None = None,
+    accept_vanished: bool = False,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Night:
+    """One night, told to everybody who wants to know. Raises nothing: see `exit_code`."""
+    night, began = Night(started=now()), time.monotonic()
+    journal = Journal(settings.nightly.folder / "journal.jsonl", say)
+    try:
+        make_folder(settings.nightly.folder)
+        with held(settings.store, "nightly") as died:
+            night = _known_before(journal.path)
+            night.number = journal.night = _recover(settings.nightly.folder, journal, died) + 1
+            journal("started", pid=os.getpid())
+            _NightWork(settings, journal, night).run(progress, accept_vanished, sleep)
+    except Exception as problem:
+        _failed(night, problem)
+        journal("failed", why=night.problem)
+    night.ended, night.seconds = now(), round(time.monotonic() - began, 3)
+    if night.exit_code != LockedError.exit_code:  # whoever holds the lock tells its own night
+        tell(night, settings.nightly, journal)
+    journal("ended", **msgspec.to_builtins(night))
+    return night
+
+
+def _known_before(journal: Path) -> Night:
+    """The counts of the last night, so that a failed one does not say that there is nobody."""
+    last = last_event(journal, "ended") or {}
+    try:
+        night = msgspec.convert(last, Night)
+    except msgspec.ValidationError:
+        night = Night()
+    return msgspec.structs.replace(
+        night, run=0, state="failed", exit_code=1, started=now(), folder="", problem="", todo="",
+        due=[], sync={}, changes={},
+    )  # fmt: skip
+
+
+def _failed(night: Night, problem: Exception) -> None:
+    night.state, night.problem, night.folder = "failed", in_words(problem), ""
+    night.todo, night.exit_code = "Please report it.", 1
+    if isinstance(problem, CartNrmError):
+        night.todo, night.exit_code = problem.hint, problem.exit_code
+    elif isinstance(problem, (sqlite3.Error, OSError)):
+        night.exit_code = StoreError.exit_code
+        night.problem = f"The store or an output cannot be used: {_reason(problem)}."
+        night.todo = "Check the disk and the permissions; see docs/nightly.md for a damaged store."
+    if isinstance(problem, Alarm):
+        night.state = "alarm"
+
+
+def _reason(problem: sqlite3.Error | OSError) -> str:
+    return str(problem.strerror if isinstance(problem, OSError) else problem)
+
+
+class _NightWork:
+    """The steps of one night, in order; each leaves its counts in `night`."""
+
+    def __init__(self, settings: Settings, journal: Journal, night: Night) -> None:
+        self.settings, self.journal, self.night = settings, journal, night
+        self.folder = settings.nightly.folder
+
+    def run(self, progress: Tell | None, accept_vanished: bool, sleep: Any) -> None:
+        need_room(self.settings)
+        with Store(self.settings.store) as store:
+            self.night.last_complete = store.last_complete()
+            codes = load_codes(
+                self.settings.site_mappings,
+                include_unverified=self.settings.include_unverified,
+                who_is_gm=self.settings.who_is_gm,
+            )
+            pulled = sync(
+                store, self.settings, codes,
+                progress=progress, accept_vanished=accept_vanished, sleep=sleep,
+            )  # fmt: skip
+            self._synced(store, pulled)
+            if pulled.state == "alarm":
+                pulled.raise_if_incomplete()
+            study = run_study(store, self.settings, codes, validate=True)
+            self._classified(store, study)
+            before, said = recall(store), said_of(study, pulled.run)
+            changes = changes_since(store, self.settings, codes, before, said) if before else None
+            self.night.changes = counted(changes)
+            self.night.state = "complete" if pulled.state == "complete" else "partial"
+            self.night.exit_code = pulled.exit_code
+            self._publish(self._write(store, study, changes))
+            remember(store, said)
+        prune(self.folder, self.settings.nightly.keep, self.journal)
+
+    def _synced(self, store: Store, pulled: SyncReport) -> None:
+        night = self.night
+        fields = ("received", "stored", "unchanged", "deleted", "rejected", "requests")
+        night.run, night.slices_due = pulled.run, pulled.slices_due
+        night.sync = {name: getattr(pulled, name) for name in fields}
+        night.due = [f"{due.type} ({due.patients}): {due.reason}" for due in pulled.due]
+        night.last_complete, night.resources = store.last_complete(), store.counts()
+        night.store_bytes = self.settings.store.stat().st_size
+        self.journal(
+            "synced", run=pulled.run, state=pulled.state, due=night.due, alarms=pulled.alarms,
+            **night.sync,
+        )  # fmt: skip
+
+    def _classified(self, store: Store, study: Study) -> None:
+        night, account = self.night, study.attrition
+        night.recipients, night.episodes = account.recipients, account.episodes
+        night.outcomes = dict(account.outcomes)
+        night.deaths_to_review = remember_counts(store, study)["deaths_to_review"]
+        self.journal("classified", recipients=night.recipients, outcomes=night.outcomes,
+                     deaths_to_review=night.deaths_to_review)  # fmt: skip
+
+    def _write(self, store: Store, study: Study, changes: Changes | None) -> Path:
+        """Everything a night gives, in a folder that nobody looks into yet."""
+        chosen, night = self.settings.nightly, self.night
+        part = make_folder(self.folder / f".night-{night.number:05d}.part")
+        names = pseudonyms_beside(self.settings.store, store.meta("key_id") or "")
+        store.set_meta("key_id", names.key_id)
+        release = Release(names, chosen.dates, small_cells=chosen.small_cells)
+        for ending in chosen.formats:
+            export_cohort(study, part / f"cohort.{ending}", release)
+        write_report(study, part / "report.html", names, changes)
+        told = [
+            {"kind": one.kind, "patient": names.of(one.patient), "text": one.text}
+            for one in (changes.changes if changes else ())
+        ]
+        _json(part / "changes.json", {"since": changes.since if changes else None, "what": told})
+        night.folder = f"{night.started[:10]}_{night.number:05d}"
+        _json(part / "night.json", msgspec.to_builtins(night))
+        self.journal("written", files=sorted(file.name for file in part.iterdir()))
+        return part
+
+    def _publish(self, part: Path) -> None:
+        final = self.folder / self.night.folder
+        os.rename(part, final)
+        point_latest(final)
+        sync_folder(self.folder)
+        self.journal("published", folder=final.name, changes=self.night.changes)
+
+
+def _json(path: Path, value: Any) -> None:
+    write_atomically(path, msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
+
+
+def need_room(settings: Settings) -> None:
+    """StoreError when a disk is too full to begin: half a night is worse than none."""
+    for place in (settings.store.parent, settings.nightly.folder):
+        free = shutil.disk_usage(place).free // _MEGABYTE
+        if free < settings.nightly.free_mb:
+            raise StoreError(
+                f"Only {free:,} MB are free at {place}, {settings.nightly.free_mb:,} MB are asked"
+                " for; nothing was begun.",
+                "Make room, or lower nightly.free-mb.",
+            )
+
+
+def nights(folder: Path) -> list[Path]:
+    """The dated folders, oldest first."""
+    return sorted(
+        (path for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()),
+        key=_number,
+    )
+
+
+def _number(path: Path) -> int:
+    match = _NAME.fullmatch(path.name)
+    return int(match[1]) if match else 0
+
+
+def point_latest(target: Path) -> None:
+    """Switch `latest` in one step: a reader finds the old night or the new one, whole."""
+    waiting = target.parent / ".latest.new"
+    waiting.unlink(missing_ok=True)
+    waiting.symlink_to(target.name)
+    os.replace(waiting, target.parent / "latest")
+
+
+def _recover(folder: Path, journal: Journal, died: dict[str, Any] | None) -> int:
+    """Roll back what was half written, finish what was whole; gives the last night's number."""
+    left = [path for path in folder.glob(".*") if path.name.endswith((".part", ".new"))]
+    left += folder.glob(".night-*.old")
+    for path in left:
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    done = nights(folder)
+    latest = folder / "latest"
+    behind = bool(done) and (not latest.exists() or latest.resolve().name != done[-1].name)
+    if behind:
+        point_latest(done[-1])
+    last = last_event(journal.path, "started") or {}
+    number = max([_number(path) for path in done] + [int(last.get("night", 0))])
+    if died is not None or left or behind:
+        journal("recovered", owner=died, rolled_back=[path.name for path in left], finished=behind)
+    return number
+
+
+def prune(folder: Path, keep: int, journal: Journal) -> None:
+    """Remove the oldest nights, never the one behind `latest`; each vanishes in one step."""
+    latest = (folder / "latest").resolve().name
+    old = [path for path in nights(folder)[:-keep] if path.name != latest]
+    for path in old:
+        gone = path.rename(folder / f".night-{_number(path):05d}.old")
+        shutil.rmtree(gone)
+    if old:
+        journal("pruned", folders=[path.name for path in old])

@@ -1,0 +1,160 @@
+"""Telling people how a night went: metrics, heartbeat, webhook and mail, with counts only.
+
+None of it can make a night fail: what cannot be told is written into the journal.
+"""
+
+import json
+import smtplib
+import ssl
+from collections.abc import Callable, Iterator
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import requests
+
+from adapter.atomic import write_atomically
+from adapter.config import Mail, Nightly, secret
+from adapter.errors import CartNrmError
+
+_WAIT_SECONDS = 20.0
+_STATES = ("complete", "partial", "alarm", "failed")
+
+
+class Night(msgspec.Struct):
+    """One night: how it ended and its counts; nothing in it is about one patient."""
+
+    number: int = 0
+    run: int = 0
+    state: str = "failed"
+    exit_code: int = 1
+    started: str = ""
+    ended: str = ""
+    seconds: float = 0.0
+    folder: str = ""
+    problem: str = ""
+    todo: str = ""
+    last_complete: str | None = None
+    slices_due: int = 0
+    due: list[str] = []
+    sync: dict[str, int] = {}
+    recipients: int = 0
+    episodes: int = 0
+    outcomes: dict[str, int] = {}
+    deaths_to_review: int = 0
+    resources: dict[str, int] = {}
+    changes: dict[str, int] = {}
+    store_bytes: int = 0
+
+    @property
+    def sentence(self) -> str:
+        """The subject of a message."""
+        return f"cart-nrm night {self.number}: {self.state}" + (
+            f" (exit {self.exit_code})" if self.exit_code else ""
+        )
+
+
+def tell(night: Night, settings: Nightly, journal: Callable[..., None]) -> None:
+    """All the ways that are set; each failure is journaled and the next way is tried."""
+    ways: list[tuple[str, Callable[[], None]]] = []
+    if settings.metrics:
+        page = metrics_of(night).encode()
+        # Read by another account, that of node_exporter; counts only.
+        ways.append(("metrics", lambda: _write(settings.metrics, page, 0o644)))
+    if settings.heartbeat:
+        beat = {"ended": night.ended, "state": night.state, "exit_code": night.exit_code}
+        ways.append(("heartbeat", lambda: _write(settings.heartbeat, json.dumps(beat).encode())))
+    if night.exit_code or settings.tell == "always":
+        if settings.webhook_file or settings.webhook_env:
+            ways.append(("webhook", lambda: _post(night, settings)))
+        if settings.mail.to:
+            ways.append(("mail", lambda: _send(night, settings.mail)))
+    for name, way in ways:
+        try:
+            way()
+        except (OSError, CartNrmError, smtplib.SMTPException, requests.RequestException,
+                ValueError) as problem:  # fmt: skip
+            journal("could_not_tell", way=name, why=type(problem).__name__)
+
+
+def _write(path: Path | None, content: bytes, mode: int = 0o600) -> None:
+    if path is not None:
+        write_atomically(path, content, mode=mode)
+
+
+def _post(night: Night, settings: Nightly) -> None:
+    """`text` is what chat rooms show; the rest is for programs."""
+    url = secret(settings.webhook_file, settings.webhook_env)
+    with requests.Session() as session:
+        session.trust_env = False
+        body = {"text": in_words(night), **msgspec.to_builtins(night)}
+        answer = session.post(url, json=body, timeout=_WAIT_SECONDS, allow_redirects=False)
+        if answer.status_code >= 300:
+            raise ValueError("refused")
+
+
+def _send(night: Night, mail: Mail) -> None:
+    message = EmailMessage()
+    message["Subject"], message["From"] = night.sentence, mail.sender
+    message["To"] = ", ".join(mail.to)
+    message.set_content(in_words(night))
+    context = ssl.create_default_context()
+    kind = smtplib.SMTP_SSL if mail.security == "tls" else smtplib.SMTP
+    extra: dict[str, Any] = {"context": context} if mail.security == "tls" else {}
+    with kind(mail.server, mail.port, timeout=_WAIT_SECONDS, **extra) as server:
+        if mail.security == "starttls":
+            server.starttls(context=context)
+        if mail.user:
+            server.login(mail.user, secret(mail.password_file, mail.password_env))
+        server.send_message(message)
+
+
+def in_words(night: Night) -> str:
+    """The night for people: what happened, what to do, the counts."""
+    rows = [f"{night.sentence}, run {night.run}, {night.seconds:.0f} s"]
+    rows += [text for text in (night.problem, night.todo) if text]
+    rows += [f"due: {due}" for due in night.due]
+    rows.append(f"recipients {night.recipients:,}, episodes {night.episodes:,}, "
+                f"deaths to review {night.deaths_to_review:,}")  # fmt: skip
+    rows += [f"{kind}: {count:,}" for kind, count in sorted(night.changes.items())]
+    rows.append(f"last complete night: {night.last_complete or 'never'}")
+    if night.folder:
+        rows.append(f"outputs: {night.folder}")
+    return "\n".join(rows)
+
+
+def metrics_of(night: Night) -> str:
+    """The night as OpenMetrics text, which node_exporter's textfile collector reads too."""
+    from adapter.dates import seconds_of
+
+    gauges: dict[str, tuple[str, list[tuple[str, float | None]]]] = {
+        "night_end_timestamp_seconds": ("When the last night ended.",
+                                        [("", seconds_of(night.ended))]),
+        "last_complete_timestamp_seconds": ("When the source was last read to its end.",
+                                            [("", seconds_of(night.last_complete or ""))]),
+        "night_duration_seconds": ("How long the last night took.", [("", night.seconds)]),
+        "night_exit_code": ("0 complete, 20 partial, 21 alarm, else failed.",
+                            [("", night.exit_code)]),
+        "night_state": ("1 for the state the last night ended in.",
+                        [(f'{{state="{s}"}}', int(s == night.state)) for s in _STATES]),
+        "slices_due": ("Parts of the source still to be read.", [("", night.slices_due)]),
+        "recipients": ("CAR T recipients.", [("", night.recipients)]),
+        "episodes": ("CAR T episodes.", [("", night.episodes)]),
+        "outcomes": ("Episodes by first event.", _labelled("outcome", night.outcomes)),
+        "deaths_to_review": ("Deaths that wait for a person.", [("", night.deaths_to_review)]),
+        "resources": ("Resources held.", _labelled("type", night.resources)),
+        "changes": ("Changes since the night before.", _labelled("kind", night.changes)),
+        "store_bytes": ("Size of the store.", [("", night.store_bytes)]),
+    }  # fmt: skip
+    return "\n".join([*(line for name, (about, samples) in gauges.items()
+                        for line in _gauge(name, about, samples)), "# EOF\n"])  # fmt: skip
+
+
+def _labelled(name: str, counts: dict[str, int]) -> list[tuple[str, float | None]]:
+    return [(f'{{{name}="{key}"}}', count) for key, count in sorted(counts.items())]
+
+
+def _gauge(name: str, about: str, samples: list[tuple[str, float | None]]) -> Iterator[str]:
+    yield from (f"# TYPE cart_nrm_{name} gauge", f"# HELP cart_nrm_{name} {about}")
+    yield from (f"cart_nrm_{name}{label} {value}" for label, value in samples if value is not None)
