@@ -49,6 +49,7 @@ class Intake:
         self.found: set[str] = set()
         self.fetched: dict[str, set[str]] = {}  # ids by type that came when asked for by id
         self.among: set[str] | None = None  # the patients of this study; None: everyone
+        self.latest: dict[str, float] = {}  # newest row seen by type
         self.survivors: set[str] = set()  # patients into whom others were merged
         self._searcher, self._parallel = searcher, parallel
 
@@ -92,6 +93,8 @@ class Intake:
             self.fail(task.slices, "the server sends only parts of its resources")
         for code in page.messages:
             self.report.note(f"{task.type}: the server says {code}")
+        instants = (seconds_of(row.last_updated) or 0.0 for row in page.rows)
+        self.latest[task.type] = max(self.latest.get(task.type, 0.0), *instants, 0.0)
         if task.purpose == "count":
             known = self.totals.get(task, 0)
             self.totals[task] = None if None in (known, page.total) else known + page.total  # type: ignore[operator]

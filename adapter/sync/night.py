@@ -120,8 +120,10 @@ class Night:
             tasks.append(Task("find", kind, changed, (one,)))
         self.intake.run(tasks)
         self._fetch("find")
-        slices = [one for task in tasks for one in task.slices]
-        self._pulled(slices)
+        # whom we found is written down before the search may be called up to date
+        with self.store.transaction():
+            self.ledger.begin(Slice(p, kind) for p in self.intake.found for kind in self.types)
+            self._mark([one for task in tasks for one in task.slices], self.intake.latest)
         return self.intake.found
 
     def _let_go(self, gone: set[str]) -> None:
@@ -237,12 +239,16 @@ class Night:
 
     def _pulled(self, slices: Iterable[Slice]) -> None:
         """Watermark: our start, or the newest row seen where that is earlier."""
-        good = [one for one in slices if one not in self.intake.failed]
+        kinds = {one.type for one in slices}
+        newest = {kind: self.ledger.newest(kind, None, self.start) for kind in kinds}
         with self.store.transaction():
-            for kind in {one.type for one in good}:
-                newest = self.ledger.newest(kind, None, self.start)
-                mark = newest if newest > 0 else self.start
-                self.ledger.pulled((one for one in good if one.type == kind), mark)
+            self._mark(slices, newest)
+
+    def _mark(self, slices: Iterable[Slice], newest: dict[str, float]) -> None:
+        for one in slices:
+            if one not in self.intake.failed:
+                seen = max(newest.get(one.type, 0.0), self._state(one).watermark or 0.0)
+                self.ledger.pulled([one], min(seen, self.start) if seen > 0 else self.start)
 
     # -- comparing -------------------------------------------------------------------------
 

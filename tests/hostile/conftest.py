@@ -68,7 +68,7 @@ class World:
                 report.raise_if_incomplete()
             except CartNrmError as problem:
                 error = problem
-            holds = {f"{kind}/{id_}" for kind in TYPES for id_ in store.ids(kind)}
+            holds = {f"{kind}/{id_}" for kind in store.counts() for id_ in store.ids(kind)}
         code = error.exit_code if error else 0
         says = f"{error or ''} {' '.join(report.notes) if report else ''}"
         self.nights.append(Night(report, error, code, says, holds))

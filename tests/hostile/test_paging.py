@@ -246,9 +246,7 @@ def test_an_operation_outcome_inside_a_bundle_is_a_message(world: World) -> None
             "resourceType": "OperationOutcome",
             "issue": [{"severity": "warning", "code": "processing", "diagnostics": NAME}],
         }
-        bundle.setdefault("entry", []).append(
-            {"resource": outcome, "search": {"mode": "outcome"}}
-        )
+        bundle.setdefault("entry", []).append({"resource": outcome, "search": {"mode": "outcome"}})
         return as_json(bundle)
 
     world.server.trap("/Condition", with_message)
