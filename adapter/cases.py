@@ -23,18 +23,22 @@ from pathlib import Path
 import msgspec
 
 from adapter.causes.rule import Plan
+from adapter.codes.prophylaxis import prophylaxis_rules
 from adapter.dates import Days, Interval, days_between
 from adapter.daytables import DAY_ZERO, Row, timeline_of_rows
 from adapter.episodes import episodes_of, why_not
 from adapter.errors import UsageError
 from adapter.grades import grades_of
-from adapter.model import Episode, Judged, Note, Outcome, Timeline
+from adapter.grades.infections import infections_of
+from adapter.grades.prophylaxis import prophylaxis_of
+from adapter.model import Judged, Note, Timeline
 from adapter.outcomes import outcome_of
+from adapter.study import judge
 
 _BLOCK = re.compile(r"^```(days|expect|policy)\s*\n(.*?)^```", re.M | re.S)
 _CASE = re.compile(r"^## .+?(?=^## |\Z)", re.M | re.S)
-_LISTS = frozenset({"notes", "yes", "no", "cannot_tell", "contributing", "review_reasons",
-                    "baseline"})  # fmt: skip
+_LISTS = frozenset({"notes", "infections", "yes", "no", "cannot_tell", "contributing",
+                    "review_reasons", "baseline"})  # fmt: skip
 _JUDGED = frozenset({"cause", "subcause", "certainty", "contributing", "because", "yes", "no",
                      "cannot_tell", "review_reasons"})  # fmt: skip
 
@@ -69,9 +73,7 @@ def run_folder(folder: Path, plan: Plan) -> list[Result]:
 def read_cases(file: Path) -> list[Case]:
     """The cases of one Markdown file: a `##` heading, a days block, an expect block."""
     text = file.read_text(encoding="utf-8")
-    return [
-        _case(match, text, file) for match in re.finditer(r"^## .+?(?=^## |\Z)", text, re.M | re.S)
-    ]
+    return [_case(match, text, file) for match in _CASE.finditer(text)]
 
 
 def run(case: Case, plan: Plan) -> Result:
@@ -136,22 +138,22 @@ def _pairs(block: Iterable[tuple[int, str]], name: str) -> dict[str, str]:
 def answers(timeline: Timeline, plan: Plan, wanted: Iterable[str]) -> dict[str, str]:
     """What the core says of a timeline, as the text an expect block holds."""
     episodes = episodes_of(timeline, plan.policy)
+    keys = {key.rpartition(".")[2] for key in wanted}
     said = {"recipient": _yes_no(bool(episodes)), "why_not": why_not(timeline),
             "episodes": str(len(episodes))}  # fmt: skip
     for episode in episodes:
-        outcome, more = outcome_of(episode, plan.policy), {}
-        if _JUDGED & {key.rpartition(".")[2] for key in wanted}:
-            from adapter.study import judge
-
+        grades = grades_of(episode, plan.policy)
+        judged = Judged(episode, outcome_of(episode, plan.policy), grades=grades)
+        if keys & _JUDGED:
             judged = judge(episode, plan)
-            outcome, more = judged.outcome, _cause(judged)
-        of_this = _episode(episode, outcome) | more
+        of_this = _episode(judged) | _infections(judged, plan, keys) | _cause(judged)
         said |= of_this if episode.number == 1 else {}
         said |= {f"{episode.number}.{key}": value for key, value in of_this.items()}
     return said
 
 
-def _episode(episode: Episode, outcome: Outcome) -> dict[str, str]:
+def _episode(judged: Judged) -> dict[str, str]:
+    episode, outcome = judged.episode, judged.outcome
     death = episode.death
     notes: tuple[Note, ...] = (*episode.notes, *outcome.notes, *(death.notes if death else ()))
     zero = Interval(DAY_ZERO, DAY_ZERO)
@@ -169,8 +171,17 @@ def _episode(episode: Episode, outcome: Outcome) -> dict[str, str]:
         "needs_review": _yes_no(outcome.needs_review),
         "notes": ", ".join(sorted({note.kind for note in notes})) or "none",
         "baseline": ", ".join(f"{k} {v:g}" for k, v in sorted(episode.baseline.items())) or "none",
-        **{key: "none" if v is None else f"{v:g}" for key, v in grades_of(episode).items()},
+        **{key: "none" if v is None else f"{v:g}" for key, v in judged.grades.items()},
     }  # fmt: skip
+
+
+def _infections(judged: Judged, plan: Plan, keys: set[str]) -> dict[str, str]:
+    """Infections as "12 bacterial", and what each rule of prophylaxis that is asked for says."""
+    found = infections_of(judged, plan.policy)
+    rules = [rule for rule in plan.prophylaxis or prophylaxis_rules() if rule.rule in keys]
+    asked = prophylaxis_of(judged, rules, plan.sends, plan.policy)
+    return {"infections": ", ".join(f"{day} {organism}" for day, organism in found) or "none",
+            **{answer.rule.rule: answer.exposure.value for answer in asked}}  # fmt: skip
 
 
 def _cause(judged: Judged) -> dict[str, str]:
