@@ -18,7 +18,7 @@ check: $(VENV)/dev.done  ## lint, types, layers, security, docs: the same for yo
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/bandit -q -c pyproject.toml -r adapter cli.py
+	$(BIN)/bandit -q -ll -c pyproject.toml -r adapter cli.py
 	$(BIN)/python cli.py mappings lint
 	$(BIN)/python -m tests.docs_are_current
 
