@@ -1,4 +1,7 @@
-"""What a coding means: the traps between classifications, and how servers write codes."""
+"""What a coding means: the traps between classifications, and how servers write codes.
+
+The traps are named in docs/clinical.md §7 and docs/mappings.md.
+"""
 
 import string
 from pathlib import Path
@@ -25,7 +28,7 @@ def concepts(system: str, code: str) -> set[str]:
     return {concept for concept, _ in said(system, code)}
 
 
-# --- codes.md: what is and is not an infusion ------------------------------------------------
+# --- what is and is not an infusion ----------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -117,7 +120,7 @@ def test_cpt_is_not_shipped(code: str) -> None:
     assert () == CODES.lookup("http://www.ama-assn.org/go/cpt", code)
 
 
-# --- codes.md: traps between classifications -------------------------------------------------
+# --- traps between classifications -----------------------------------------------------------
 
 
 def test_r65_means_the_opposite_in_cm_and_who() -> None:
@@ -241,7 +244,7 @@ def test_gene_modified_stem_cells_are_neither() -> None:
     assert {"hct_EXCLUDE"} == concepts(PCS, "30233C0")
 
 
-# --- codes.md: relapse, response, death ------------------------------------------------------
+# --- relapse, response, death ----------------------------------------------------------------
 
 VERLAUF = next(uri for uri, s in systems().items() if s.name == "MII Onko Verlauf")
 VITAL = next(uri for uri, s in systems().items() if s.name == "MII Vitalstatus")
@@ -342,7 +345,7 @@ def test_adverse_drug_effects_are_no_accidents() -> None:
     assert {("external_cause", "drug_adverse_effect")} == said(WHO, "Y43.3") == said(WHO, "Y57.9")
 
 
-# --- codes.md: toxicity, labs, drugs ---------------------------------------------------------
+# --- toxicity, labs, drugs -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Infection tests, read by their result and not by their code (codes.md §5).
+"""Infection tests, read by their result and not by their code (docs/clinical.md §5).
 
 Somebody thought of an infection whenever a culture was taken; only what grew is evidence.
 """

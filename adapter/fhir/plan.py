@@ -16,8 +16,8 @@ from adapter.fhir.capabilities import Capabilities
 from adapter.fhir.quirks import Quirks
 from adapter.fhir.search import Params, Query
 
-#: Concepts that find recipients, by the type they are searched in (codes.md §2). History codes
-#: find patients infused elsewhere; orders (MedicationRequest) are often never infused.
+#: Concepts that find recipients, by the type they are searched in. History codes find patients
+#: infused elsewhere; orders (MedicationRequest) are often never infused.
 FINDERS: dict[str, tuple[str, ...]] = {
     "Procedure": ("cart_infusion", "cart_infusion_review", "cart_product"),
     "MedicationAdministration": ("cart_product", "cart_infusion"),

@@ -10,7 +10,7 @@ from adapter.errors import MappingError
 from adapter.facts.units import UNITS_FILE, Unit, known_units, measure, spelled
 from tests.facts.reader import codes
 
-# Hand-worked: analyte, value, unit as sent, canonical value (codes.md §5)
+# Hand-worked: analyte, value, unit as sent, canonical value (mappings/units.csv)
 CONVERSIONS = [
     ("ANC", 1200, "/uL", 1.2),
     ("ANC", 1.2, "10*3/uL", 1.2),
