@@ -8,7 +8,7 @@ from adapter.store import Stored
 
 _decoder = msgspec.json.Decoder(shapes.Condition)
 
-# ICD-10-GM certainty: A excluded, V suspected, Z status after, G confirmed (German FHIR base profile)
+# ICD-10-GM certainty: A excluded, V suspected, Z status after, G confirmed (German base profile)
 _CERTAINTY_URL = "icd-10-gm-diagnosesicherheit"
 _CERTAINTY = {"A": "refuted_by_source", "V": "suspected", "Z": "history"}
 _VERIFICATION = {

@@ -66,7 +66,7 @@ def _is_answer(match: Match) -> bool:
 
 
 def _loaded(quantity: shapes.Quantity, match: Match) -> str:
-    """A viral load is positive when it is quantifiable; a bound ("<50") is not (GK, §3.7)."""
+    """A viral load is positive when it is quantifiable; a bound ("<50") is not (docs/clinical.md §5)."""
     value = quantity.value
     if match.meaning.group not in ("viral", "covid19") or isinstance(value, bool):
         return ""
