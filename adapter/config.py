@@ -70,7 +70,7 @@ class Policy(_Section):
     Published windows differ (28/90, 30, 30/90 days): docs/clinical.md §5."""
     infection_repeat_days: int = Field(default=14, ge=0)
     """Statements of one class of organism this close are one infection (NHSN repeat-infection
-    timeframe, GK)."""
+    timeframe, as remembered)."""
     low_igg: float = Field(default=400, gt=0)
     """mg/dL: severe hypogammaglobulinaemia (Hill and Seo 2020; Fred Hutch guideline)."""
     low_cd4: float = Field(default=200, gt=0)

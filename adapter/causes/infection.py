@@ -109,7 +109,7 @@ class Covid19(Infection):
     needs = frozenset({"Condition", "Observation", "DiagnosticReport"})
     window = 60
     near = 30
-    source = "death within 28 or 60 days of a positive test (UK reporting 2020, GK)"
+    source = "convention: death within 28 or 60 days of a positive test (UK reporting 2020)"
 
     def look(self, chart: Chart) -> Seen | None:
         """{display}: found {days}."""

@@ -15,7 +15,7 @@ class OrganFailure(OrganDisease):
     cause = Cause.ORGAN_FAILURE
     groups = DISEASES
     rank = 78
-    source = "CIBMTR list (GK): organ failure only when not due to infection or GvHD"
+    source = "convention: organ failure only when not due to infection or GvHD (CIBMTR list)"
 
 
 class TumourLysis(Rule):

@@ -152,7 +152,7 @@ class LateNeurotoxicity(Rule):
     window = 365
     near = 365
     rank = 67
-    source = "known after BCMA-directed products (GK); window convention"
+    source = "convention: known after BCMA-directed products"
 
     def look(self, chart: Chart) -> Seen | None:
         """{display} began {days}; no earlier recovery is recorded."""
