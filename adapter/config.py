@@ -14,8 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from adapter.envelope import TYPES
 from adapter.errors import ConfigError
 
-Consequence = Literal["ignore", "censor", "relapse"]
-
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,9 +45,12 @@ class Policy(_Section):
 
     course_gap_days: int = Field(default=21, ge=0)
     """Infusions of one product this close are one course (convention; obe-cel days 1 and 10)."""
-    next_therapy: Consequence = "ignore"
-    """Anticancer therapy without recorded progression; always sent to review."""
-    later_hct: Consequence = "ignore"
+    relapse_evidence: Literal["documented", "documented+therapy"] = "documented"
+    """What counts as relapse: what is recorded as such, or anticancer therapy as well."""
+    next_therapy: Literal["ignore", "censor"] = "ignore"
+    """Anticancer therapy without recorded progression, unless it counts as relapse; always sent to
+    review."""
+    later_hct: Literal["ignore", "censor", "relapse"] = "ignore"
     """Allogeneic transplant without recorded progression; always sent to review."""
     carried_forward_days: int = Field(default=28, ge=0)
     """Relapse statements without a date of their own this soon after infusion are copied ones."""

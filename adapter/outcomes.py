@@ -24,6 +24,11 @@ REASONS: dict[str, str] = {
     "last_contact": "alive at the last finished contact",
 }
 
+_CHOICES = {
+    "relapse_evidence": ("documented", "documented+therapy"),
+    "next_therapy": ("ignore", "censor"),
+    "later_hct": ("ignore", "censor", "relapse"),
+}
 _WIDEST_INFUSION = 31  # days: "2021-05" still gives a usable time, "2021" does not (convention)
 _FOREVER = 10**9  # days
 _EVENT_GROUPS = frozenset({"relapse", "progression"})
@@ -68,15 +73,19 @@ def outcome_of(episode: Episode, policy: Policy) -> Outcome:
     )
 
 
-def alternatives(episode: Episode, policy: Policy) -> dict[str, Outcome]:
-    """The outcome each other setting of the therapy policies would give."""
-    changed = {
+def other_policies(policy: Policy) -> dict[str, Policy]:
+    """The policies that differ from this one in one setting of relapse or censoring."""
+    return {
         f"{key}={choice}": policy.model_copy(update={key: choice})
-        for key in ("next_therapy", "later_hct")
-        for choice in ("ignore", "censor", "relapse")
+        for key, choices in _CHOICES.items()
+        for choice in choices
         if choice != getattr(policy, key)
     }
-    return {name: outcome_of(episode, other) for name, other in changed.items()}
+
+
+def alternatives(episode: Episode, policy: Policy) -> dict[str, Outcome]:
+    """The outcome each of the other policies would give."""
+    return {name: outcome_of(episode, other) for name, other in other_policies(policy).items()}
 
 
 # -- not evaluable ---------------------------------------------------------------------------
@@ -224,7 +233,7 @@ def _therapies(episode: Episode, policy: Policy) -> list[_Event]:
     """The therapies that end this episode under the policy; another infusion always does."""
     events, died = [], _death_day(episode)
     for reason, fact, days in _later_therapy(episode):
-        choice = policy.later_hct if reason == "later_hct" else policy.next_therapy
+        choice = policy.later_hct if reason == "later_hct" else _next_therapy(policy)
         if fact is None and choice == "ignore":
             choice = "censor"  # else one death would count once for each course
         if choice == "ignore" or (choice == "censor" and died and days.low >= died.low):
@@ -232,6 +241,10 @@ def _therapies(episode: Episode, policy: Policy) -> list[_Event]:
         kind = OutcomeKind.RELAPSE if choice == "relapse" else OutcomeKind.ALIVE
         events.append(_Event(kind, days, reason, (fact,) if fact else ()))
     return events
+
+
+def _next_therapy(policy: Policy) -> str:
+    return "relapse" if policy.relapse_evidence == "documented+therapy" else policy.next_therapy
 
 
 def _later_therapy(episode: Episode) -> list[tuple[str, Fact | None, Days]]:

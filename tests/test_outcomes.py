@@ -17,7 +17,8 @@ rows = st.lists(st.tuples(st.integers(-30, 400), st.sampled_from(WHAT)), max_siz
 deaths = st.none() | st.integers(0, 400)
 policies = st.builds(
     Policy,
-    next_therapy=st.sampled_from(["ignore", "censor", "relapse"]),
+    relapse_evidence=st.sampled_from(["documented", "documented+therapy"]),
+    next_therapy=st.sampled_from(["ignore", "censor"]),
     later_hct=st.sampled_from(["ignore", "censor", "relapse"]),
 )
 
@@ -73,5 +74,21 @@ def test_alternatives_name_every_other_setting() -> None:
     other = alternatives(episode, Policy())
     assert {
         "later_hct=censor": "alive", "later_hct=relapse": "relapse",
-        "next_therapy=censor": "nrm", "next_therapy=relapse": "nrm",
+        "next_therapy=censor": "nrm", "relapse_evidence=documented+therapy": "nrm",
     } == {name: made.kind.value for name, made in other.items()}  # fmt: skip
+
+
+def test_therapy_counts_as_relapse_under_documented_and_therapy() -> None:
+    """Glofitamab on day 100 without recorded progression: dead of it, censored, or relapsed."""
+    table = [(0, "0", "infusion: axi-cel"), (1, "100", "drug: glofitamab"), (2, "200", "death")]
+    (episode,) = episodes_of(timeline_of_rows(table), Policy())
+    primary = outcome_of(episode, Policy())
+    other = alternatives(episode, Policy())
+    with_therapy = other["relapse_evidence=documented+therapy"]
+    assert (OutcomeKind.NRM, True) == (primary.kind, primary.needs_review)
+    assert OutcomeKind.ALIVE is other["next_therapy=censor"].kind
+    assert (OutcomeKind.RELAPSE, 100) == (
+        with_therapy.kind,
+        with_therapy.time and with_therapy.time.low,
+    )
+    assert with_therapy.needs_review

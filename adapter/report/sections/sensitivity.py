@@ -1,7 +1,6 @@
 """What other policies would give: the primary analysis beside its alternatives."""
 
 from collections.abc import Callable, Sequence
-from itertools import product as combinations
 
 import htpy as h
 import msgspec
@@ -14,7 +13,7 @@ from adapter.dates import Days
 from adapter.export.summary import evaluable
 from adapter.incidence import count, crude, cumulative_incidence
 from adapter.model import Cause, Judged
-from adapter.outcomes import outcome_of
+from adapter.outcomes import other_policies, outcome_of
 from adapter.report.view import (
     CAUSE_WORDS,
     NRM,
@@ -45,11 +44,9 @@ def sensitivity(view: View) -> Section:
 def _alternatives(view: View) -> list[tuple[str, list[Judged]]]:
     policy, judged = view.study.plan.policy, view.study.judged
     found: list[tuple[str, list[Judged]]] = [("primary", view.judged)]
-    for name, value in combinations(("next_therapy", "later_hct"), ("ignore", "censor", "relapse")):
-        if getattr(policy, name) != value:
-            changed = policy.model_copy(update={name: value})
-            words = {"next_therapy": "next therapy", "later_hct": "later transplant"}[name]
-            found.append((f"{words}: {value}", _again(judged, changed)))
+    for name, changed in other_policies(policy).items():
+        words = name.replace("_", " ").replace("=", ": ").replace("hct", "transplant")
+        found.append((words, _again(judged, changed)))
     found.append(("earliest possible dates", _with_times(view.judged, lambda d: d.low)))
     found.append(("latest possible dates", _with_times(view.judged, lambda d: d.high)))
     firsts = [j for j in view.judged if j.episode.number == 1]
