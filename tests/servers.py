@@ -77,11 +77,15 @@ def _wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
     raise RuntimeError("the server did not start")
 
 
-def put_all(base: str, resources: Iterable[dict[str, Any]], size: int = 500) -> int:
+def put_all(
+    base: str, resources: Iterable[dict[str, Any]], size: int = 500, bearer: str = ""
+) -> int:
     """Store resources under their own ids, as transactions; returns how many."""
     every = list(resources)
     with requests.Session() as session:
         session.trust_env = False
+        if bearer:
+            session.headers["Authorization"] = f"Bearer {bearer}"
         for start in range(0, len(every), size):
             entry = [
                 {

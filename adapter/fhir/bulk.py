@@ -66,8 +66,8 @@ class JobGone(SliceFailed):
     """The server no longer knows the export."""
 
 
-class NotReady(SliceFailed):
-    """The export was not finished in time; it is asked for again next night."""
+class NotOurs(SliceFailed):
+    """The export cannot be used; another must be asked for."""
 
 
 class _Page(msgspec.Struct):
@@ -127,7 +127,7 @@ class Exporter:
             if page is not None:
                 return self._whole(job, page, reply.url)
             asked = self.client.asked_to_wait(reply)
-            self.client.rest(pause if asked is None else asked, "export", NotReady)
+            self.client.rest(pause if asked is None else asked, "export")
             pause = min(_POLL_MOST, pause * 1.5)
 
     def _poll(self, way: Way) -> tuple[_Page | None, Reply]:
@@ -142,7 +142,7 @@ class Exporter:
         """All pages of the manifest as one."""
         at = seconds_of(str(page.transactionTime))
         if at is None or at < job.kicked - _OLDER:
-            raise SliceFailed(
+            raise NotOurs(
                 "export: the server handed out an export that is older than our question.",
                 "Nothing of it was taken. Ask the server's administrator to turn reuse off.",
             )
@@ -160,9 +160,9 @@ class Exporter:
             seen.add(way.url)
             found, reply = self._poll(way)
             if found is None:
-                raise SliceFailed("export: a page of the manifest is missing.")
+                raise NotOurs("export: a page of the manifest is missing.")
             page, place = found, reply.url
-        raise SliceFailed("export: the pages of the manifest go in circles.")
+        raise NotOurs("export: the pages of the manifest go in circles.")
 
     def finish(self, job: Job) -> None:
         """Delete our own export; a server that has already done so is right, too."""

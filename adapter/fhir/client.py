@@ -126,18 +126,18 @@ class Client:
             raise SliceFailed(f"{what}: {problem.message}{tried}", problem.hint) from None
         self._pause(what, problem, attempt)
 
-    def rest(self, seconds: float, what: str, too_late: type[SliceFailed]) -> None:
-        """Wait because the server asked us to; `too_late` when the run has no time left."""
-        self._check_deadline(what, too_late)
+    def rest(self, seconds: float, what: str) -> None:
+        """Wait because the server asked us to."""
+        self._check_deadline(what)
         self._sleep(min(seconds, self.settings.connection.longest_wait_seconds))
 
     def asked_to_wait(self, reply: Reply) -> float | None:
         """What Retry-After says, in seconds."""
         return retry_after(reply.headers.get("Retry-After", ""), self._clock())
 
-    def _check_deadline(self, what: str, too_late: type[SliceFailed] = SliceFailed) -> None:
+    def _check_deadline(self, what: str) -> None:
         if self._clock() > self._deadline:
-            raise too_late(
+            raise SliceFailed(
                 f"{what}: the time for this run is over.",
                 "It goes on next time; connection.deadline-hours sets the limit.",
             )

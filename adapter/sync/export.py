@@ -9,14 +9,15 @@ from collections.abc import Iterator
 
 import msgspec
 
-from adapter.errors import SliceFailed
+from adapter.dates import instant_of
+from adapter.errors import ServerError
 from adapter.fhir.bulk import (
     Exporter,
     File,
     Job,
     JobGone,
     Manifest,
-    NotReady,
+    NotOurs,
     deleted_in,
     errors_in,
 )
@@ -32,6 +33,8 @@ _KEEPS = 24 * 3600.0  # seconds after which a saved export is not worth going ba
 class ExportNight(Night):
     """Finds patients like any night, but pulls by $export."""
 
+    _since: float | None = None
+
     def go(self) -> None:
         """All phases in order."""
         patients = self._everyone()
@@ -39,7 +42,7 @@ class ExportNight(Night):
         self._begin(slices)
         try:
             self._export(slices)
-        except SliceFailed as problem:
+        except ServerError as problem:  # the saved export is asked for again next night
             self.intake.fail(slices, str(problem))
         if self.intake.survivors and WHOLE not in patients:
             with self.store.transaction():
@@ -56,11 +59,10 @@ class ExportNight(Night):
         except JobGone:
             job, resumed = self._kick_off(exporter, slices), False
             manifest = exporter.wait(job)
-        except NotReady:
-            raise  # the saved job is asked for again next night
-        except SliceFailed:
+        except NotOurs:
             self._forget_job()
             raise
+        self._since = job.since
         self._take_files(exporter, job, manifest, slices)
         if job.since is None and not resumed:
             self._note_missing_rows(slices)
@@ -139,12 +141,12 @@ class ExportNight(Night):
     def _check_types(self, manifest: Manifest, slices: list[Slice]) -> None:
         """A type without a file has no rows, or the server lost it: count it where we can."""
         delivered = {file.type for file in manifest.output}
-        for kind in sorted(set(self.types) - delivered):
-            if not self.ledger.count(kind) or not self.server.offers.params.get(kind):
-                continue
-            if self.server.searcher.count(self.planner.query(kind)):
-                of_type = [one for one in slices if one.type == kind]
-                self.intake.fail(of_type, "the export leaves out a type that the server has")
+        lost = [one for one in slices if one.type in set(self.types) - delivered]
+        since = () if self._since is None else (("_lastUpdated", f"ge{instant_of(self._since)}"),)
+        for kind, batch, part in self._batches(lost, by_watermark=False):
+            query = self._query(kind, batch).also(*since)
+            if self.server.offers.params.get(kind) and self.server.searcher.count(query):
+                self.intake.fail(part, "the export leaves out a type that the server has")
 
     def _read_errors(self, exporter: Exporter, manifest: Manifest, slices: list[Slice]) -> None:
         codes = [

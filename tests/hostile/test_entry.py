@@ -1,6 +1,8 @@
 """Tokens that die, end points that flake, keys that do not fit."""
 
 import json
+import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from werkzeug import Response
 
 from tests.hostile.conftest import World
-from tests.hostile.little import Asked, as_json, problem
+from tests.hostile.little import Asked, Trap, as_json, problem
 
 SECRET = "planted-client-secret-9876543210"
 
@@ -91,9 +93,7 @@ def test_a_token_that_dies_in_mid_walk_is_renewed_once(world: World, by_secret: 
             died.append(True)
             by_secret.revoke()
 
-    world.server.traps.insert(
-        0, type(world.server.traps[0])(__import__("re").compile("/Condition"), die, 99)
-    )
+    world.server.traps.insert(0, Trap(re.compile("/Condition"), die, 99))
     night = world.night()
     assert (0, world.server.ids()) == (night.code, night.holds)
     assert 2 == len(by_secret.forms)
@@ -163,7 +163,7 @@ def test_tokens_are_renewed_before_they_end(world: World, by_secret: Gatekeeper)
     honest = by_secret.guard
 
     def slow_guard(asked: Asked) -> Response | None:
-        __import__("time").sleep(0.06)
+        time.sleep(0.06)  # so that the walk takes longer than a token lives
         answer = honest(asked)
         refused.append(answer is not None)
         return answer
@@ -182,9 +182,8 @@ def test_smart_signs_what_the_specification_says(
     """iss and sub are the client, aud the token URL, no more than five minutes, a new jti."""
     keeper = Gatekeeper(world)
     path = rsa_key if algorithm == "RS384" else ec_key
-    world.auth = {
-        "kind": "smart", "client_id": "me", "key_file": path, "key_id": "k1", "algorithm": algorithm,
-    }  # fmt: skip
+    named = {"key_file": path, "key_id": "k1", "algorithm": algorithm}
+    world.auth = {"kind": "smart", "client_id": "me", **named}
     assert 0 == world.night().code
     form = keeper.forms[0]
     assertion = form.get("client_assertion")

@@ -225,7 +225,7 @@ def test_a_deleted_row_does_not_hide_another_behind_the_offset(world: World) -> 
 def test_an_updated_row_does_not_hide_another_behind_the_offset(world: World) -> None:
     """A row changes between two pages and goes to the end; the others move up."""
     world.connection["parallel"] = 1
-    changed = []
+    changed: list[object] = []
 
     def change(asked: Asked) -> None:
         if second_page(asked) and not changed:
