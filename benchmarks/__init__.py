@@ -1,0 +1,1 @@
+"""Speed as ratios: each stage against reading and bare JSON decoding of the same bytes."""
