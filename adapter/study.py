@@ -15,6 +15,7 @@ from adapter.episodes import episodes_of, why_not
 from adapter.errors import Alarm
 from adapter.facts import facts_of
 from adapter.grades import grades_of
+from adapter.grades.infections import infection_counts
 from adapter.incidence import FollowUp, follow_up
 from adapter.model import Decision, Episode, Judged, Note, OutcomeKind, Timeline
 from adapter.outcomes import outcome_of
@@ -84,6 +85,7 @@ def judge(episode: Episode, plan: Plan, decision: Decision | None = None) -> Jud
     """What happened first; and, if the patient died, of what."""
     outcome = outcome_of(episode, plan.policy)
     grades = grades_of(episode, plan.policy)
+    grades |= infection_counts(Judged(episode, outcome), plan.policy)
     if episode.death is None or outcome.kind is OutcomeKind.ALIVE:
         return Judged(episode, outcome, grades=grades)
     findings = ask_all(episode, plan)

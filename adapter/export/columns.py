@@ -109,7 +109,17 @@ GRADES: dict[str, tuple[Kind, str, str]] = {
     "t_icaht_early": ("integer", "", "Early thrombocytopenia grade (T-ICAHT), days 0-30."),
     "t_icaht_late": ("integer", "", "Late thrombocytopenia grade (T-ICAHT), days 31-100."),
     "car_hematotox": ("integer", "", "CAR-HEMATOTOX before lymphodepletion; high is 2 or more."),
+    "car_hematotox_high": ("integer", "", "1 when CAR-HEMATOTOX is high (2 or more), 0 when low."),
     "easix": ("number", "", "EASIX before lymphodepletion: LDH x creatinine / platelets."),
+    "s_easix": ("number", "", "Simplified EASIX before lymphodepletion: LDH / platelets."),
+    "m_easix": ("number", "", "Modified EASIX before lymphodepletion: LDH x CRP / platelets."),
+    "infections": (
+        "integer",
+        "",
+        "Infections from day 0 to the first event; what counts as one:"
+        " docs/decisions/0012-infections.md.",
+    ),
+    "first_infection_days": ("integer", "days", "Infusion to the first of them."),
 }
 
 COLUMNS: tuple[Column, ...] = (

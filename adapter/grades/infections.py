@@ -54,6 +54,14 @@ def infections_of(judged: Judged, policy: Policy = _DEFAULT) -> list[Infection]:
     return _one_each(inside, policy.infection_repeat_days)
 
 
+def infection_counts(judged: Judged, policy: Policy) -> dict[str, float | int | None]:
+    """How many infections, and the day of the first, for columns."""
+    found = infections_of(judged, policy)
+    known = judged.outcome.time is not None
+    first = found[0].day if found else None
+    return {"infections": len(found) if known else None, "first_infection_days": first}
+
+
 def _statements(known: list[Fact]) -> Iterator[tuple[Fact, str]]:
     """What says that the patient was infected, with the class of organism.
 
