@@ -1,16 +1,20 @@
 """Real FHIR servers on 127.0.0.1 for tests: started as their own process, stopped by their id."""
 
+import hashlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 
 _STARTS_WITHIN = 60.0
@@ -116,3 +120,45 @@ def server_ids(base: str, kind: str) -> set[str]:
         found |= {entry["resource"]["id"] for entry in bundle.get("entry", [])}
         url = next((x["url"] for x in bundle["link"] if x["relation"] == "next"), None)
     return found
+
+
+MEDPLUM = Path(__file__).parent / "medplum"
+
+
+def medplum_modules() -> Path:
+    """The npm packages of tests/medplum, installed once into a folder of the system's own.
+
+    Skips the test, with the reason, where Node is missing or the packages cannot be had.
+    """
+    if not shutil.which("node") or not shutil.which("npm"):
+        pytest.skip("Node.js and npm are not installed: the Medplum server cannot be started")
+    lock = (MEDPLUM / "package-lock.json").read_bytes()
+    digest = hashlib.sha256(lock + (MEDPLUM / "server.mjs").read_bytes()).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"cart-nrm-test-medplum-{digest}"
+    if not (folder / "ready").exists():
+        folder.mkdir(exist_ok=True)
+        for name in ("package.json", "package-lock.json", "server.mjs"):
+            shutil.copy(MEDPLUM / name, folder / name)
+        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=300, check=False)
+        if done.returncode:
+            pytest.skip("npm could not install the Medplum packages (no registry?)")
+        (folder / "ready").touch()
+    return folder
+
+
+@contextmanager
+def medplum_server() -> Iterator[str]:
+    """Medplum's own router and repository behind node:http, empty; yields its FHIR base URL."""
+    folder, port = medplum_modules(), free_port()
+    base = f"http://127.0.0.1:{port}/fhir/R4"
+    command = ["node", str(folder / "server.mjs"), str(port)]
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            _wait_for(f"{base}/metadata", process)
+            yield base
+        finally:
+            process.terminate()
+            process.wait(20)
