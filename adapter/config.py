@@ -174,7 +174,7 @@ class Nightly(_Section):
     """What `nightly` writes, keeps and tells."""
 
     folder: Path = Path("nights")
-    """Where the dated folders, `latest` and the journal lie."""
+    """Where the dated folders, `latest` and the journal lie; by default beside the store."""
     keep: int = Field(default=30, ge=1)
     """So many dated folders are kept; the one behind `latest` always is."""
     formats: tuple[str, ...] = ("csv", "summary.json")
@@ -232,6 +232,8 @@ def read_settings(path: Path | None, overrides: dict[str, Any] | None = None) ->
         values = _underscored(_toml(path))
         _resolve_paths(values, path.parent)
     values.update({k: v for k, v in (overrides or {}).items() if v is not None})
+    if isinstance(nightly := values.setdefault("nightly", {}), dict):  # beside the store
+        nightly.setdefault("folder", Path(values.get("store", "")).parent / Nightly().folder)
     try:
         return Settings.model_validate(values)
     except ValidationError as problem:

@@ -317,10 +317,10 @@ class Store:
         return len(rows)
 
     def decisions(self, as_of: int | None = None) -> list[Decision]:
-        """What reviewers ever said (or before the run after `as_of` began), oldest first."""
+        """What reviewers ever said (until the end of run `as_of`), oldest first."""
         rows = self.db.execute(
-            "SELECT body FROM decision WHERE ? IS NULL OR imported <"
-            " coalesce((SELECT min(started) FROM run WHERE id > ?), '9999') ORDER BY id",
+            "SELECT body FROM decision WHERE ? IS NULL OR imported <="
+            " (SELECT coalesce(ended, started) FROM run WHERE id = ?) ORDER BY id",
             (as_of, as_of),
         )
         return [msgspec.json.decode(row[0], type=Decision) for row in rows]
