@@ -27,16 +27,22 @@ class Meaning(msgspec.Struct, frozen=True):
     """What one coding stands for: `group` is the class of the subconcept, `label` our wording.
 
     `kind` refines the group (infection: sepsis, bloodstream, pneumonia ...; `ambiguous` may be no
-    infection at all). `review`: never counts, a person looks. `excluded`: a look-alike.
+    infection at all). `review`: never counts, a person looks. A look-alike `strikes` out concepts.
     """
 
     concept: str
     subconcept: str
     group: str
     label: str
-    excluded: bool = False
     review: bool = False
     kind: str = ""
+    strikes: tuple[str, ...] = ()
+    code: str = ""  # "system|code" as the source wrote it
+
+    @property
+    def excluded(self) -> bool:
+        """Is this a look-alike?"""
+        return self.concept.endswith("_EXCLUDE")
 
 
 class Trace(msgspec.Struct, frozen=True):
@@ -68,7 +74,7 @@ class Codes:
         self.who_is_gm = who_is_gm
         self._whole: dict[tuple[str, str], list[tuple[Fit, Row]]] = {}
         self._starts: dict[tuple[str, str], list[tuple[Fit, Row]]] = {}
-        self._memo: dict[tuple[str, str, str], tuple[Meaning, ...]] = {}
+        self._memo: dict[tuple[str | None, ...], tuple[Meaning, ...]] = {}
         self._parents_only: dict[str, int] = {}
         for row in self.rows:
             self._file(row, children or {})
@@ -106,7 +112,9 @@ class Codes:
             for system, count in sorted(self._parents_only.items())
         )
 
-    def lookup(self, system: str, code: str, version: str = "") -> tuple[Meaning, ...]:
+    def lookup(
+        self, system: str | None, code: str | None, version: str | None = ""
+    ) -> tuple[Meaning, ...]:
         """What this coding stands for; an empty tuple when we do not know it.
 
         An excluded code answers with its exclusion and without the concepts that strikes out.
@@ -116,12 +124,16 @@ class Codes:
         if found is None:
             if len(self._memo) >= _REMEMBERED:
                 self._memo.clear()
-            found = self._memo[key] = self._ask(*key)
+            found = self._memo[key] = self._ask(system, code, version)
         return found
 
-    def _ask(self, system: str, code: str, version: str) -> tuple[Meaning, ...]:
-        won = (trace.row for trace in self.trace(system, code, version) if trace.won)
-        return tuple(dict.fromkeys(_meaning(row) for row in won))
+    def _ask(
+        self, system: str | None, code: str | None, version: str | None
+    ) -> tuple[Meaning, ...]:
+        traces = self.trace(system or "", code or "", version or "")
+        won = (trace.row for trace in traces if trace.won)
+        written = f"{system or ''}|{code or ''}"
+        return tuple(dict.fromkeys(_meaning(row, written) for row in won))
 
     def trace(self, system: str, code: str, version: str = "") -> list[Trace]:
         """Every loaded row this coding fits, won or lost; several codes in one are all judged."""
@@ -141,8 +153,7 @@ def _judge(fitting: list[tuple[Fit, Row]]) -> list[Trace]:
     struck: dict[str, Row] = {}
     for fit, row in fitting:
         best[row.concept] = max(best.get(row.concept, ((0, -(10**9)), False)), (fit, row.site))
-        for concept in catalog()[row.concept].excludes if row.concept in catalog() else ():
-            struck[concept] = row
+        struck |= dict.fromkeys(_strikes(row), row)
     return [_verdict(fit, row, best[row.concept], struck.get(row.concept)) for fit, row in fitting]
 
 
@@ -155,16 +166,21 @@ def _verdict(fit: Fit, row: Row, best: tuple[Fit, bool], striker: Row | None) ->
     return Trace(row, True, how)
 
 
-def _meaning(row: Row) -> Meaning:
+def _strikes(row: Row) -> tuple[str, ...]:
+    return catalog()[row.concept].excludes if row.concept in catalog() else ()
+
+
+def _meaning(row: Row, written: str = "") -> Meaning:
     words = wording_of(row.concept, row.subconcept, row.code)
     return Meaning(
         row.concept,
         row.subconcept,
         words.group,
         words.label,
-        excluded=row.concept.endswith("_EXCLUDE"),
         review=row.concept.endswith("_review") or words.kind == "review",
         kind=words.kind,
+        strikes=_strikes(row),
+        code=written,
     )
 
 

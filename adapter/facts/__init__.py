@@ -1,4 +1,4 @@
-"""Resources in, facts out: one file per resource type.
+"""Resources in, facts out: one reader per resource type.
 
     facts_of(record, codes, "Europe/Berlin").facts
 
@@ -7,12 +7,14 @@ let later stages decide whether it counts.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
+from msgspec.json import Decoder
 
 from adapter.codes import Codes
 from adapter.dates import Interval
-from adapter.facts import condition, encounter, medication, observation, patient, procedure, report
+from adapter.facts import acts, condition, encounter, observation, patient, report, shapes
 from adapter.facts.reading import Reading
 from adapter.model import Fact, Note
 from adapter.store import PatientRecord, Stored
@@ -20,15 +22,15 @@ from adapter.store import PatientRecord, Stored
 __all__ = ["PatientFacts", "facts_of"]
 
 #: In this order: encounters date the conditions, and conditions are what observations are about.
-_READERS: dict[str, Callable[[Stored, Reading], None]] = {
-    "Patient": patient.read,
-    "Encounter": encounter.read,
-    "Condition": condition.read,
-    "Procedure": procedure.read,
-    "MedicationAdministration": medication.read_administration,
-    "MedicationRequest": medication.read_request,
-    "DiagnosticReport": report.read,
-    "Observation": observation.read,
+_READERS: dict[str, tuple[Decoder[Any], Callable[[Any, Reading], None]]] = {
+    "Patient": (Decoder(shapes.Patient), patient.read),
+    "Encounter": (Decoder(shapes.Encounter), encounter.read),
+    "Condition": (Decoder(shapes.Condition), condition.read),
+    "Procedure": (Decoder(shapes.Procedure), acts.read_procedure),
+    "MedicationAdministration": (Decoder(shapes.Administration), acts.read_administration),
+    "MedicationRequest": (Decoder(shapes.Request), acts.read_request),
+    "DiagnosticReport": (Decoder(shapes.Report), report.read),
+    "Observation": (Decoder(shapes.Observation), observation.read),
 }
 
 
@@ -54,9 +56,11 @@ def facts_of(record: PatientRecord, codes: Codes, zone: str | None = None) -> Pa
     for stored in record.resources:
         if stored.type in by_type:
             by_type[stored.type].append(stored)
-    for kind, read in _READERS.items():
+    for kind, (decoder, read) in _READERS.items():
         for stored in by_type[kind]:
-            read(stored, reading)
+            resource = reading.decode(stored, decoder)
+            if resource is not None:
+                read(resource, reading)
     return PatientFacts(
         record.patient,
         reading.facts + reading.contacts(),

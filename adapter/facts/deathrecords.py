@@ -3,101 +3,94 @@
 A certificate's text is never read; its coded causes are facts with the trait `certified`.
 """
 
+from msgspec.structs import replace
+
 from adapter.codes import Meaning
-from adapter.facts import shapes
-from adapter.facts.reading import Match, Reading, Setting
+from adapter.facts.reading import Reading, Setting
+from adapter.facts.shapes import Concept, Observation
+from adapter.model import NO_EVIDENCE
 
-_UNDERLYING = frozenset({"underlying_cause"})
-_CONTRIBUTING = frozenset({"multiple_cause", "contributing_text"})
-_CAUSES = _UNDERLYING | _CONTRIBUTING | {"cause_text"}
+#: Where on a certificate a cause may stand, and what that makes it.
+_PART = {
+    "underlying_cause": "underlying", "multiple_cause": "contributing",
+    "contributing_text": "contributing", "cause_text": "",
+}  # fmt: skip
 _VIOLENT = frozenset({"manner_accident", "manner_suicide", "manner_homicide"})
-_NO_TIME = frozenset({"no_time"})
+_VALUE = "Observation.value"
+_CERTIFIED = Meaning("death", "certified_cause", "died", "cause of death certified")
+_UNMAPPED = Meaning("certified_unmapped", "", "", "certified cause without a mapping")
 
 
-def read(valued: shapes.Valued, match: Match, setting: Setting, into: Reading) -> None:
+def read(valued: Observation, meaning: Meaning, setting: Setting, into: Reading) -> None:
     """One Observation or component about a death."""
-    group = match.meaning.group
-    if match.meaning.subconcept == "cause_of_death_obs":
-        _onco_death(valued, match, setting, into)
-    elif group in _CAUSES:
-        _cause(valued, match, setting, into)
+    group, answer = meaning.group, valued.valueCodeableConcept
+    if meaning.subconcept == "cause_of_death_obs":
+        _onco_death(answer, meaning, setting, into)
+    elif group in _PART:
+        cause = answer or Concept(text=valued.valueString)
+        marked = setting.also("certified", _PART[group])
+        certified(cause, into.meanings(cause, _VALUE), marked, into)
     elif group == "death_date":
-        _date(valued, match, setting, into)
+        when, _ = into.span(valued.valueDateTime or valued.valueString, valued.valuePeriod)
+        into.add(meaning, setting.on(when))
     elif group == "vital_status":
-        _vital_status(valued, setting, into)
+        _vital_status(answer, setting, into)
     elif group == "manner":
-        _manner(valued, match, setting, into)
+        _manner(into.meanings(answer, _VALUE) or (meaning,), setting, into)
     elif group == "died":
-        into.add(match, setting)
+        into.add(meaning, setting)
 
 
-def _date(valued: shapes.Valued, match: Match, setting: Setting, into: Reading) -> None:
-    when, _ = into.span(
-        valued.valueDateTime or valued.valueString, valued.valuePeriod, setting.source
-    )
-    undated = setting.traits - {"day_only_from_entry", "dated_by_encounter"}
-    traits = undated if when is not None else undated | _NO_TIME
-    into.add(match, Setting(setting.source, when, None, setting.recorded, traits))
+def certified(
+    concept: Concept | None, meanings: tuple[Meaning, ...], setting: Setting, into: Reading
+) -> None:
+    """A cause of death from a certificate; even one nobody mapped proves the death."""
+    traits = (setting.traits & NO_EVIDENCE) | {"certified", "no_time"}
+    into.add(_CERTIFIED, Setting(None, None, setting.recorded or setting.when, traits))
+    if meanings or (concept is not None and concept.worded):
+        into.state(meanings, setting, "cause_of_death")
+    elif concept is not None and concept.coded:
+        into.add(_UNMAPPED, setting.also("review_only"))
+        into.note("unmapped_result", "A coded cause of death is in no code list.",
+                  "Map it in the site's folder, or send the death to review.")  # fmt: skip
 
 
-def _cause(valued: shapes.Valued, match: Match, setting: Setting, into: Reading) -> None:
-    traits = {"certified"}
-    if match.meaning.group in _UNDERLYING:
-        traits.add("underlying")
-    elif match.meaning.group in _CONTRIBUTING:
-        traits.add("contributing")
-    certified = Setting(
-        setting.source, setting.when, None, setting.recorded, setting.traits | traits
-    )
-    answer = valued.valueCodeableConcept
-    if answer is None:
-        answer = shapes.Concept(text=valued.valueString)
-    into.certified_cause(answer, into.meanings(answer, "Observation.value"), certified)
-
-
-def _onco_death(valued: shapes.Valued, match: Match, setting: Setting, into: Reading) -> None:
+def _onco_death(answer: Concept | None, meaning: Meaning, setting: Setting, into: Reading) -> None:
     """MII Onko Tod: dated by its effective time; its yes/no counts deaths by treatment as well."""
-    found = into.meanings(valued.valueCodeableConcept, "Observation.value")
-    causes = tuple(m for m in found if m.meaning.concept != "death")
-    dead = Setting(setting.source, setting.when, None, setting.recorded,
-                   setting.traits | {"certified"})  # fmt: skip
-    into.add(match, dead)
+    found = into.meanings(answer, _VALUE)
+    causes = tuple(m for m in found if m.concept != "death")
+    dead = setting.also("certified")
+    into.add(meaning, dead)
     if causes:
-        into.certified_cause(valued.valueCodeableConcept, causes, dead)
-    if any(m.meaning.subconcept == "mii_tumour_related_death" for m in found):
-        into.note(
-            "unusable", setting.source,
-            "Death of tumour or treatment: this flag cannot tell relapse from treatment.",
-            "Send the coded cause of death.",
-        )  # fmt: skip
+        certified(answer, causes, dead, into)
+    if any(m.subconcept == "mii_tumour_related_death" for m in found):
+        into.note("unusable",
+                  "Death of tumour or treatment: this flag cannot tell relapse from treatment.",
+                  "Send the coded cause of death.")  # fmt: skip
 
 
-def _vital_status(valued: shapes.Valued, setting: Setting, into: Reading) -> None:
+def _vital_status(answer: Concept | None, setting: Setting, into: Reading) -> None:
     """Dead by that day, alive on that day, or why nobody knows."""
-    for match in into.meanings(valued.valueCodeableConcept, "Observation.value"):
-        group = match.meaning.group
+    for meaning in into.meanings(answer, _VALUE):
+        group = meaning.group
         if group == "died":
-            into.add(match, Setting(setting.source, None, None, setting.when or setting.recorded,
-                                    setting.traits | _NO_TIME))  # fmt: skip
+            by_then = setting.on(None)
+            by_then.recorded = setting.when or setting.recorded
+            into.add(meaning, by_then)
         elif group == "alive":
-            into.add(match, setting)
-            if setting.when is not None:
-                into.contact(setting.when.text, None, setting.source)
-        elif match.meaning.concept == "death":
-            status = Meaning("followup_status", group, group, match.meaning.label)
-            into.add(Match(status, match.code), setting)
+            into.add(meaning, setting)
+            into.contact(setting.when.text if setting.when is not None else None)
+        elif meaning.concept == "death":
+            into.add(replace(meaning, concept="followup_status", subconcept=group), setting)
 
 
-def _manner(valued: shapes.Valued, match: Match, setting: Setting, into: Reading) -> None:
-    answers = into.meanings(valued.valueCodeableConcept, "Observation.value")
-    for found in answers or (match,):
-        name = found.meaning.subconcept
+def _manner(answers: tuple[Meaning, ...], setting: Setting, into: Reading) -> None:
+    for found in answers:
+        name = found.subconcept
         if name in _VIOLENT:
-            violent = Meaning("external_cause", name, name.removeprefix("manner_"),
-                              found.meaning.label)  # fmt: skip
-            into.add(Match(violent, found.code), setting, traits=frozenset({"certified"}))
+            how = name.removeprefix("manner_")
+            violent = replace(found, concept="external_cause", group=how)
+            into.add(violent, setting.also("certified"))
         elif name == "manner_pending":
-            into.note(
-                "unusable", setting.source, "The manner of death is still under investigation.",
-                "Ask again when it is settled.",
-            )  # fmt: skip
+            into.note("unusable", "The manner of death is still under investigation.",
+                      "Ask again when it is settled.")  # fmt: skip

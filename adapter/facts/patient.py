@@ -1,42 +1,25 @@
 """Patient: sex, date of birth, and whether the master data call the person dead."""
 
-import msgspec
-
 from adapter.codes import Meaning
-from adapter.facts import shapes
-from adapter.facts.reading import Match, Reading, Setting
-from adapter.store import Stored
+from adapter.facts.reading import Reading, Setting
+from adapter.facts.shapes import Patient
 
-_decoder = msgspec.json.Decoder(shapes.Patient)
 _SEXES = ("male", "female", "other", "unknown")
-_DECEASED = Match(Meaning("death", "deceased_flag", "died", "deceased"), "")
-_ALIVE = Match(Meaning("death", "alive", "alive", "not deceased"), "")
+_DECEASED = Meaning("death", "deceased_flag", "died", "deceased")
+_ALIVE = Meaning("death", "alive", "alive", "not deceased")
 
 
-def read(stored: Stored, into: Reading) -> None:
+def read(patient: Patient, into: Reading) -> None:
     """Death, sex and birth of one Patient resource."""
-    patient = into.decode(stored, _decoder)
-    if patient is None:
-        return
-    source = f"Patient/{stored.id}"
     into.sex = patient.gender if patient.gender in _SEXES else ""
-    into.born = into.date(patient.birthDate, source)
+    into.born = into.date(patient.birthDate)
     into.synthetic = patient.meta is not None and any(
         tag.code == "synthetic" for tag in patient.meta.tag
     )
-    _death(patient, source, into)
+    when = into.date(patient.deceasedDateTime)
+    if patient.deceasedDateTime or patient.deceasedBoolean is not None:
+        dead = patient.deceasedDateTime or patient.deceasedBoolean
+        into.add(_DECEASED if dead else _ALIVE, Setting().on(when))
     if any(link.type == "replaced-by" for link in patient.link):
-        into.note(
-            "merged", source, "This Patient was replaced by another.",
-            "Pull the surviving Patient; what is counted here may belong to it.",
-        )  # fmt: skip
-
-
-def _death(patient: shapes.Patient, source: str, into: Reading) -> None:
-    when = into.date(patient.deceasedDateTime, source)
-    if when is not None:
-        into.add(_DECEASED, Setting(source, when))
-    elif patient.deceasedDateTime or patient.deceasedBoolean:
-        into.add(_DECEASED, Setting(source, traits=frozenset({"no_time"})))
-    elif patient.deceasedBoolean is False:
-        into.add(_ALIVE, Setting(source, traits=frozenset({"no_time"})))
+        into.note("merged", "This Patient was replaced by another.",
+                  "Pull the surviving Patient; what is counted here may belong to it.")  # fmt: skip

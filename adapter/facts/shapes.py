@@ -5,12 +5,18 @@ not named here is skipped. When one field has an unexpected type the resource is
 by field, and only the odd one is left out.
 """
 
-from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 
+from adapter.envelope import split_reference
+
 T = TypeVar("T", bound=msgspec.Struct)
+
+
+def named(name: str) -> Any:
+    """A field that may be missing, under its name in FHIR R4."""
+    return msgspec.field(name=name, default=None)
 
 
 class Shape(msgspec.Struct, gc=False):
@@ -22,7 +28,7 @@ class Extension(Shape):
 
     url: str | None = None
     valueCoding: "Coding | None" = None
-    extension: "list[Extension]" = []
+    extension: "tuple[Extension, ...]" = ()
 
 
 class Coding(Shape):
@@ -31,15 +37,25 @@ class Coding(Shape):
     system: str | None = None
     code: str | None = None
     version: str | None = None
-    extension: list[Extension] = []
+    extension: tuple[Extension, ...] = ()
 
 
 class Concept(Shape):
     """A CodeableConcept: several codings of the same thing, or only text."""
 
-    coding: list[Coding] = []
+    coding: tuple[Coding, ...] = ()
     text: str | None = None
-    extension: list[Extension] = []
+    extension: tuple[Extension, ...] = ()
+
+    @property
+    def coded(self) -> bool:
+        """Is there any code, known to us or not?"""
+        return any(coding.code for coding in self.coding)
+
+    @property
+    def worded(self) -> bool:
+        """Is it said in words and in no code?"""
+        return bool(self.text and self.text.strip()) and not self.coded
 
 
 class Reference(Shape):
@@ -47,6 +63,12 @@ class Reference(Shape):
 
     reference: str | None = None
     display: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The id of what is referred to, also of something contained ("#s1")."""
+        text = self.reference or ""
+        return text[1:] if text.startswith("#") else split_reference(text)[1]
 
 
 class Period(Shape):
@@ -62,7 +84,6 @@ class Quantity(Shape):
     value: Any = None
     comparator: str | None = None
     unit: str | None = None
-    system: str | None = None
     code: str | None = None
 
 
@@ -70,15 +91,37 @@ class Contained(Shape):
     """A resource inside another: the specimen of a result, the product of an administration."""
 
     id: str | None = None
-    resourceType: str | None = None
     code: Concept | None = None
     type: Concept | None = None
 
 
-class Valued(Shape):
-    """What an Observation and its components share: a code and one of many kinds of value."""
+class Event(Shape):
+    """What all that happens to a patient shares, whatever the types call it: `at`, or a `period`.
 
+    The names of dates are those of Observation, DiagnosticReport and MedicationAdministration.
+    """
+
+    status: str | None = None
     code: Concept | None = None
+    encounter: Reference | None = None
+    at: str | None = named("effectiveDateTime")
+    period: Period | None = named("effectivePeriod")
+    entered: str | None = named("issued")
+
+    @property
+    def day(self) -> str | None:
+        """When it happened or began, as written."""
+        return self.at or (self.period.start if self.period is not None else None)
+
+    @property
+    def worded(self) -> bool:
+        """Does it say in words, and in no code, what happened?"""
+        return self.code is not None and self.code.worded
+
+
+class Observation(Event):
+    """FHIR R4 Observation; its components are read as small Observations."""
+
     valueQuantity: Quantity | None = None
     valueCodeableConcept: Concept | None = None
     valueString: str | None = None
@@ -86,35 +129,24 @@ class Valued(Shape):
     valueInteger: int | None = None
     valueDateTime: str | None = None
     valuePeriod: Period | None = None
-    interpretation: list[Concept] = []
+    interpretation: tuple[Concept, ...] = ()
     dataAbsentReason: Concept | None = None
-
-
-class Observation(Valued):
-    """FHIR R4 Observation."""
-
-    status: str | None = None
-    effectiveDateTime: str | None = None
-    effectivePeriod: Period | None = None
     effectiveInstant: str | None = None
-    issued: str | None = None
-    encounter: Reference | None = None
-    focus: list[Reference] = []
-    component: list[Valued] = []
+    focus: tuple[Reference, ...] = ()
+    component: "tuple[Observation, ...]" = ()
     specimen: Reference | None = None
-    contained: list[Contained] = []
+    contained: tuple[Contained, ...] = ()
 
 
-class Condition(Shape):
+class Condition(Event):
     """FHIR R4 Condition."""
 
-    code: Concept | None = None
+    at: str | None = named("onsetDateTime")
+    period: Period | None = named("onsetPeriod")
+    entered: str | None = named("recordedDate")
     clinicalStatus: Concept | None = None
     verificationStatus: Concept | None = None
-    category: list[Concept] = []
-    encounter: Reference | None = None
-    onsetDateTime: str | None = None
-    onsetPeriod: Period | None = None
+    category: tuple[Concept, ...] = ()
     onsetAge: Any = None
     onsetRange: Any = None
     onsetString: Any = None
@@ -124,33 +156,40 @@ class Condition(Shape):
     abatementRange: Any = None
     abatementString: Any = None
     abatementBoolean: bool | None = None
-    recordedDate: str | None = None
 
 
-class Procedure(Shape):
+class Procedure(Event):
     """FHIR R4 Procedure."""
 
-    status: str | None = None
-    code: Concept | None = None
-    encounter: Reference | None = None
-    performedDateTime: str | None = None
-    performedPeriod: Period | None = None
+    at: str | None = named("performedDateTime")
+    period: Period | None = named("performedPeriod")
     performedAge: Any = None
     performedRange: Any = None
     performedString: Any = None
 
 
-class Medication(Shape):
-    """What MedicationAdministration and MedicationRequest share."""
+class Administration(Event):
+    """FHIR R4 MedicationAdministration; its code is the drug."""
 
-    status: str | None = None
-    medicationCodeableConcept: Concept | None = None
+    code: Concept | None = named("medicationCodeableConcept")
+    encounter: Reference | None = named("context")
     medicationReference: Reference | None = None
-    contained: list[Contained] = []
-    context: Reference | None = None
-    effectiveDateTime: str | None = None
-    effectivePeriod: Period | None = None
-    authoredOn: str | None = None
+    contained: tuple[Contained, ...] = ()
+
+
+class Request(Administration):
+    """FHIR R4 MedicationRequest."""
+
+    at: str | None = named("authoredOn")
+
+
+class Report(Event):
+    """FHIR R4 DiagnosticReport."""
+
+    conclusionCode: tuple[Concept, ...] = ()
+    result: tuple[Reference, ...] = ()
+    specimen: tuple[Reference, ...] = ()
+    contained: tuple[Contained, ...] = ()
 
 
 class Hospitalization(Shape):
@@ -163,25 +202,10 @@ class Encounter(Shape):
     """FHIR R4 Encounter."""
 
     status: str | None = None
-    kind: Coding | None = msgspec.field(name="class", default=None)
-    type: list[Concept] = []
+    kind: Coding | None = named("class")
+    type: tuple[Concept, ...] = ()
     period: Period | None = None
     hospitalization: Hospitalization | None = None
-
-
-class Report(Shape):
-    """FHIR R4 DiagnosticReport."""
-
-    status: str | None = None
-    code: Concept | None = None
-    encounter: Reference | None = None
-    effectiveDateTime: str | None = None
-    effectivePeriod: Period | None = None
-    issued: str | None = None
-    conclusionCode: list[Concept] = []
-    result: list[Reference] = []
-    specimen: list[Reference] = []
-    contained: list[Contained] = []
 
 
 class Link(Shape):
@@ -193,7 +217,7 @@ class Link(Shape):
 class Meta(Shape):
     """Labels of a resource; synthetic data say so here."""
 
-    tag: list[Coding] = []
+    tag: tuple[Coding, ...] = ()
 
 
 class Patient(Shape):
@@ -203,7 +227,7 @@ class Patient(Shape):
     birthDate: str | None = None
     deceasedBoolean: bool | None = None
     deceasedDateTime: str | None = None
-    link: list[Link] = []
+    link: tuple[Link, ...] = ()
     meta: Meta | None = None
 
 
@@ -212,34 +236,26 @@ def lenient(body: bytes, shape: type[T]) -> tuple[T | None, list[str]]:
     odd: list[str] = []
     try:
         plain = msgspec.json.decode(body)
+        return (_fitted(plain, shape, odd, "") if isinstance(plain, dict) else None), odd
     except (ValueError, RecursionError):
         return None, odd
-    return (_filled(plain, shape, odd) if isinstance(plain, dict) else None), odd
-
-
-def _filled(plain: dict[str, Any], shape: type[T], odd: list[str]) -> T:
-    made = shape()
-    for field in msgspec.structs.fields(shape):
-        value = _fitted(plain.get(field.encode_name), field.type, odd, field.encode_name)
-        if value is not None:
-            setattr(made, field.name, value)
-    return made
 
 
 def _fitted(value: Any, wanted: Any, odd: list[str], name: str) -> Any:
     """`value` as `wanted`, as much of it as fits; None when nothing does."""
-    if wanted is Any or value is None:
-        return value
-    if isinstance(wanted, UnionType):  # every union here is "something or None"
-        wanted = next(kind for kind in get_args(wanted) if kind is not type(None))
-    if get_origin(wanted) is list and isinstance(value, list):
-        (kind,) = get_args(wanted)
-        found = (_fitted(one, kind, odd, name) for one in value)
-        return [one for one in found if one is not None]
-    if isinstance(wanted, type) and issubclass(wanted, msgspec.Struct) and isinstance(value, dict):
-        return _filled(value, wanted, odd)
+    if value is None:
+        return None
     try:
         return msgspec.convert(value, wanted)
     except ValueError:
-        odd.append(name)
-        return None
+        (kind, *_) = get_args(wanted) or (wanted,)  # of "something or None", of "any number of"
+    several = get_origin(wanted) is tuple
+    if several and isinstance(value, list):
+        found = [_fitted(one, kind, odd, name) for one in value]
+        return tuple(one for one in found if one is not None)
+    if not several and isinstance(value, dict) and issubclass(kind, msgspec.Struct):
+        fields = [(f, value.get(f.encode_name)) for f in msgspec.structs.fields(kind)]
+        made = {f.name: _fitted(inner, f.type, odd, f.encode_name) for f, inner in fields}
+        return kind(**{field: inner for field, inner in made.items() if inner is not None})
+    odd.append(name)
+    return None
