@@ -85,7 +85,8 @@ class Night:
         else:
             patients = self._found() | known
         patients = {patient for patient in patients if not self.store.is_erased(patient)}
-        self._learn_style(sorted(self.intake.found) or sorted(patients))
+        patients = {patient for patient in patients if not self.store.is_erased(patient)}
+        self._learn_style(sorted(self.intake.found & patients) or sorted(patients))
         self._let_go(known - patients)
         self.report.recipients = len(patients)
         self.intake.among = patients
@@ -122,7 +123,8 @@ class Night:
         self._fetch("find")
         # whom we found is written down before the search may be called up to date
         with self.store.transaction():
-            self.ledger.begin(Slice(p, kind) for p in self.intake.found for kind in self.types)
+            found = [one for one in self.intake.found if not self.store.is_erased(one)]
+            self.ledger.begin(Slice(patient, kind) for patient in found for kind in self.types)
             self._mark([one for task in tasks for one in task.slices], self.intake.latest)
         return self.intake.found
 

@@ -64,6 +64,7 @@ class Little:
     types: tuple[str, ...] = TYPES
     page_limit: int = 1000
     clock: datetime = field(default_factory=lambda: datetime.now(UTC) - timedelta(days=2))
+    live: bool = False  # rows are stamped with this very moment
     ignored: set[str] = field(default_factory=set)
     deleted: list[str] = field(default_factory=list)
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -82,7 +83,7 @@ class Little:
         self, kind: str, id_: str, patient: str = "p1", *, tick: float = 1.0, **more: Any
     ) -> Row:
         """Store a resource; its version and instant move on."""
-        self.clock += timedelta(seconds=tick)
+        self.clock = datetime.now(UTC) if self.live else self.clock + timedelta(seconds=tick)
         old = self.rows.get((kind, id_), {"meta": {"versionId": "0"}})
         row: Row = {"resourceType": kind, "id": id_, **more}
         if kind != "Patient":
