@@ -106,6 +106,11 @@ class Fact(msgspec.Struct, frozen=True):
         """False when the source itself says it was not so, not yet so, or not sure."""
         return self.traits.isdisjoint(NO_EVIDENCE) and not self.concept.endswith("_EXCLUDE")
 
+    @property
+    def happened(self) -> bool:
+        """Does it say that something happened at its date? "Status after" says only: once."""
+        return self.counts and "history" not in self.traits
+
 
 #: What a fact may carry, and the case from life behind it.
 TRAITS: dict[str, str] = {

@@ -6,7 +6,7 @@ from typing import Protocol
 import msgspec
 
 from adapter.dates import Interval
-from adapter.model import NO_EVIDENCE, Fact, Note, Timeline
+from adapter.model import Fact, Note, Timeline
 
 #: Facts for which the living patient must have been there; reading FHIR makes a `contact` of each.
 PRESENCE = frozenset(
@@ -16,8 +16,6 @@ PRESENCE = frozenset(
     }
 )  # fmt: skip
 
-
-_NEVER = NO_EVIDENCE | {"history"}
 _UNDATED = (10**9, 0, 0, "")  # undated facts come last
 
 
@@ -64,12 +62,7 @@ def evidence(facts: Iterable[Fact]) -> list[Fact]:
 
     "Status after" (German certainty Z, Z92.850) says that it once happened, not when.
     """
-    return [
-        fact
-        for fact in facts
-        if (not fact.traits or fact.traits.isdisjoint(_NEVER))
-        and not fact.concept.endswith("_EXCLUDE")
-    ]
+    return [fact for fact in facts if fact.happened]
 
 
 def _statement(fact: Fact) -> tuple[object, ...]:
