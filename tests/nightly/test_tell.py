@@ -109,12 +109,12 @@ def test_mail_gets_counts(tmp_path: Path, hospital: Ward) -> None:
 def test_what_cannot_be_told_is_journaled(tmp_path: Path, hospital: Ward, way: str) -> None:
     """A hook that fails never fails the night, and the others still work."""
     (tmp_path / "hook").write_text("http://127.0.0.1:9/secret-token")
-    broken: dict[str, Any] = {
+    ways: dict[str, dict[str, Any]] = {
         "webhook": {"webhook_file": tmp_path / "hook"},
         "mail": {"mail": Mail(to=("a@example.org",), server="127.0.0.1", port=9)},
         "metrics": {"metrics": tmp_path / "no such folder" / "x.prom"},
-    }[way]
-    chosen = settings(tmp_path, hospital.base, tell="always", **broken)
+    }
+    chosen = settings(tmp_path, hospital.base, tell="always", **ways[way])
     assert ("complete", 0) == outcome(run_night(chosen))
     journal = (chosen.nightly.folder / "journal.jsonl").read_text()
     told = [json.loads(line) for line in journal.splitlines()]

@@ -14,7 +14,7 @@ from tests.builders import condition, encounter, observation, patient, procedure
 
 Resource = dict[str, Any]
 AXI = "pcs|XW033H7"
-WORSENED = {"valueCodeableConcept": {"coding": [{"system": "http://snomed.info/sct",
+WORSENED: Resource = {"valueCodeableConcept": {"coding": [{"system": "http://snomed.info/sct",
                                                  "code": "271299001"}]}}  # fmt: skip
 
 
