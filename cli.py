@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from adapter.store import Store
     from adapter.study import Study
 
-P = ParamSpec("P")
 _DAMAGED = "Is another program using it, or the disk full? docs/nightly.md: a damaged store."
 
 
@@ -86,14 +85,16 @@ def as_json(command: Callable[..., None]) -> Callable[..., None]:
     return click.option("--json", "json_", is_flag=True, help="print JSON")(command)
 
 
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False))
+def _answer(value: Any, json_: bool, in_words: Callable[[Any], str]) -> None:
+    """The answer of a command, for a machine or for a person."""
+    click.echo(_as_json(value) if json_ else in_words(value))
 
 
-def _builtins(value: Any) -> Any:
+def _as_json(value: Any) -> str:
     import msgspec
 
-    return msgspec.to_builtins(value)
+    plain = msgspec.to_builtins(value)
+    return json.dumps(plain, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
 def _open(settings: Settings, *, create: bool = False) -> "Store":
@@ -166,7 +167,7 @@ def check(settings: Settings, validate: bool, json_: bool) -> None:
     from adapter.words import checked_in_words
 
     lines = check_all(settings, settings.store)
-    _print_json(_builtins(lines)) if json_ else click.echo(checked_in_words(lines))
+    _answer(lines, json_, checked_in_words)
     if validate:
         _validate_store(settings)
     if any(line.colour == "red" for line in lines):
@@ -196,7 +197,7 @@ def plan(settings: Settings, json_: bool) -> None:
     from adapter.words import planned_in_words
 
     rows = plan_sync(settings, _codes(settings))
-    _print_json(_builtins(rows)) if json_ else click.echo(planned_in_words(rows))
+    _answer(rows, json_, planned_in_words)
 
 
 @main.command()
@@ -220,7 +221,7 @@ def sync(settings: Settings, accept_vanished: bool, json_: bool) -> None:
             store, settings, _codes(settings), progress=progress, accept_vanished=accept_vanished
         )
     progress.clear()
-    _print_json(_builtins(report)) if json_ else click.echo(synced_in_words(report))
+    _answer(report, json_, synced_in_words)
     report.raise_if_incomplete()
 
 
@@ -243,7 +244,7 @@ def load(settings: Settings, paths: tuple[Path, ...], json_: bool) -> None:
         report = load_files(store, paths, tell=progress)
         reasons = store.reject_reasons(report.run)
     progress.clear()
-    _print_json(_builtins(report)) if json_ else click.echo(loaded_in_words(report, reasons))
+    _answer(report, json_, lambda report: loaded_in_words(report, reasons))
     if not report.complete:
         raise Partial(
             f"{report.rejected:,} of {report.read:,} entries could not be used.",
@@ -264,7 +265,7 @@ def classify(settings: Settings, as_of: int | None, json_: bool) -> None:
     from adapter.terminal import study_in_words
 
     study = _study(settings, as_of)
-    _print_json(rows_of(study)) if json_ else click.echo(study_in_words(study))
+    click.echo(_as_json(rows_of(study)) if json_ else study_in_words(study))
 
 
 @main.command()
@@ -338,7 +339,7 @@ def incidence(table: Path, json_: bool, **chosen: Any) -> None:
         models=chosen["models"],
     )
     answer = incidence_of_file(table, columns, options)
-    _print_json(answer) if json_ else click.echo(incidence_in_words(answer))
+    _answer(answer, json_, incidence_in_words)
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -374,7 +375,7 @@ def export(settings: Settings, file: Path, as_of: int | None, json_: bool, **cho
     release = Release(names, dates, chosen["identified"], chosen["small_cells"], columns)
     receipt = export_cohort(_study(settings, as_of), file, release)
     if json_:
-        _print_json({key: str(value) for key, value in receipt._asdict().items()})
+        click.echo(_as_json({key: str(value) for key, value in receipt._asdict().items()}))
     else:
         click.echo(f"{receipt.rows:,} rows in {receipt.path} ({receipt.format})")
 
@@ -469,7 +470,7 @@ def review_agreement(settings: Settings, json_: bool) -> None:
     study = _study(settings)
     with _open(settings) as store:
         answer = agreement_of(study.judged, store.decisions())
-    _print_json(answer) if json_ else click.echo(agreement_in_words(answer))
+    _answer(answer, json_, agreement_in_words)
 
 
 @main.command()
@@ -487,12 +488,12 @@ def pool(summaries: tuple[Path, ...], horizon: float | None, published: bool, js
 
     if published:
         rows = published_reproduced()
-        _print_json(rows) if json_ else click.echo(published_in_words(rows))
+        _answer(rows, json_, published_in_words)
         return
     if not summaries:
         raise UsageError("Nothing to pool.", "Name summary.json files, a CSV, or --published.")
     answer = pool_files(summaries, horizon)
-    _print_json(answer) if json_ else click.echo(pooled_in_words(answer))
+    _answer(answer, json_, pooled_in_words)
 
 
 @main.command()
@@ -510,7 +511,7 @@ def cases(settings: Settings, folder: Path, json_: bool) -> None:
 
     results = run_folder(folder, Plan(settings.policy, settings.rules))
     if json_:
-        _print_json({one.case.title: list(one.differences) for one in results})
+        click.echo(_as_json({one.case.title: one.differences for one in results}))
     else:
         click.echo(cases_in_words(results))
     sys.exit(any(one.differences for one in results))
@@ -529,7 +530,7 @@ def status(settings: Settings, json_: bool) -> None:
 
     with _open(settings) as store:
         answer = status_of(store, settings, _codes(settings))
-    _print_json(answer) if json_ else click.echo(status_in_words(answer))
+    _answer(answer, json_, status_in_words)
 
 
 @main.command()
@@ -553,7 +554,7 @@ def nightly(settings: Settings, accept_vanished: bool, json_: bool) -> None:
 
     night = run_night(settings, say, progress=progress, accept_vanished=accept_vanished)
     progress.clear()
-    _print_json(_builtins(night)) if json_ else click.echo(in_words(night))
+    _answer(night, json_, in_words)
     sys.exit(night.exit_code)
 
 
@@ -572,7 +573,8 @@ def diff(settings: Settings, first: int, second: int, json_: bool) -> None:
     with _open(settings) as store:
         found = changes_of(store, settings, _codes(settings), first, second)
     if json_:
-        _print_json({"since": found.since, "changes": [c._asdict() for c in found.changes]})
+        changes = [change._asdict() for change in found.changes]
+        click.echo(_as_json({"since": found.since, "changes": changes}))
         return
     for change in found.changes:
         click.echo(f"{change.patient}  {change.kind}: {change.text}")
@@ -600,7 +602,7 @@ def purge(settings: Settings, patient: str, outputs: bool, yes: bool, json_: boo
         if not yes:
             click.confirm(f"Erase everything about {patient}, for good?", abort=True)
         purged = erase(store, patient, settings.nightly.folder, outputs=outputs)
-    _print_json(_builtins(purged)) if json_ else click.echo(purged_in_words(purged))
+    _answer(purged, json_, purged_in_words)
     if not purged.clean:
         raise Partial("Something about this patient is still there.", "It is listed above.")
 
@@ -622,7 +624,7 @@ def lint_(settings: Settings, json_: bool) -> None:
 
     faults = lint(site=settings.site_mappings)
     if json_:
-        _print_json(_builtins(faults))
+        click.echo(_as_json(faults))
     else:
         for fault in faults:
             click.echo(f"{fault.origin}: {fault.what} {fault.todo}")
@@ -642,7 +644,7 @@ def explain_code(settings: Settings, code: str, json_: bool) -> None:
     from adapter.codes.explain import explain as explanation_of
 
     answer = explanation_of(_codes(settings), code)
-    _print_json(_builtins(answer)) if json_ else click.echo("\n".join(answer.lines()))
+    _answer(answer, json_, lambda answer: "\n".join(answer.lines()))
 
 
 @mappings.command()
@@ -657,7 +659,7 @@ def coverage(settings: Settings, most: int, json_: bool) -> None:
     from adapter.words import coverage_in_words
 
     gaps = _study(settings).unmapped[:most]
-    _print_json(_builtins(gaps)) if json_ else click.echo(coverage_in_words(gaps))
+    _answer(gaps, json_, coverage_in_words)
 
 
 @mappings.command("expand")
@@ -702,7 +704,7 @@ def export_set(settings: Settings, concept: str, kind: str, subconcept: str) -> 
     body = (
         value_set(codes, concept, subconcept) if kind == "valueset" else concept_map(codes, concept)
     )
-    _print_json(body)
+    click.echo(_as_json(body))
 
 
 @mappings.command("import")
