@@ -6,10 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from adapter.codes import load_codes
-from adapter.codes.coverage import overlay_row
 from adapter.codes.explain import explain
 from adapter.codes.lint import lint
 from adapter.codes.systems import CM, SNOMED
+from adapter.codes.tables import overlay_row
 from adapter.errors import MappingError, UsageError
 
 HEADER = "action,concept,subconcept,system,code,match,display,signed,dated\n"

@@ -1,9 +1,11 @@
 """Why a code means what it means: every row it fits, and those it missed."""
 
+from collections.abc import Iterator
+
 import msgspec
 
 from adapter.codes.lookup import Codes, Meaning, Trace
-from adapter.codes.systems import codes_in, from_short, row_code, short_name, system_of, systems
+from adapter.codes.systems import codes_in, from_short, short_name, system_of, systems
 from adapter.codes.tables import Row
 from adapter.errors import UsageError
 
@@ -45,29 +47,19 @@ def explain(codes: Codes, text: str, version: str = "") -> Explanation:
     if not bar or not code.strip():
         raise UsageError(f"{text!r} is not SYSTEM|CODE.", 'Example: "ICD-10-CM|C83.3".')
     system = system_of(from_short(name), version, codes.who_is_gm)
-    found = codes_in(system, code)
-    return Explanation(
-        system,
-        found,
-        codes.lookup(system, code, version),
-        tuple(codes.trace(system, code, version)),
-        tuple(_missed(codes, system, found)),
-    )
+    found, meant = codes_in(system, code), codes.lookup(system, code, version)
+    traces = codes.trace(system, code, version)
+    return Explanation(system, found, meant, tuple(traces), (*_missed(codes, system, found),))
 
 
-def _missed(codes: Codes, system: str, found: tuple[str, ...]) -> list[tuple[Row, str]]:
-    out = [
-        (row, why)
-        for row, why in codes.left_out.items()
-        if row.system == system and any(_fits(row, code) for code in found)
-    ]
-    return out + [
-        (row, f"a code of {short_name(row.system)}, and systems never share rows")
-        for row in codes.rows
-        if row.system != system and row_code(row.system, row.code) in found
-    ]
+def _missed(codes: Codes, system: str, found: tuple[str, ...]) -> Iterator[tuple[Row, str]]:
+    for row, why in codes.left_out.items():
+        if row.system == system and any(_fits(row, code) for code in found):
+            yield row, why
+    for row in codes.rows:
+        if row.system != system and row.key[2] in found:
+            yield row, f"a code of {short_name(row.system)}, and systems never share rows"
 
 
 def _fits(row: Row, code: str) -> bool:
-    own = row_code(row.system, row.code)
-    return code.startswith(own) if row.match == "prefix" else code == own
+    return code.startswith(row.key[2]) if row.match == "prefix" else code == row.key[2]

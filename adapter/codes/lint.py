@@ -3,24 +3,17 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import msgspec
 
+from adapter.codes import tables
 from adapter.codes.systems import LOINC, MAPPINGS, RXNORM, SNOMED, short_name, systems
-from adapter.codes.tables import (
-    MATCHES,
-    Row,
-    apply_overlay,
-    catalog,
-    overlay_changes,
-    shipped_rows,
-    wordings,
-)
+from adapter.codes.tables import MATCHES, Row, catalog, wordings
 from adapter.errors import MappingError
 
 CONFIDENCES = ("verified", "single-source", "unverified")
+_WORDS = "subconcepts.csv"
 _FREE_SNOMED = "SNOMED-GPS-CC-BY-4.0"
 
 
@@ -38,9 +31,11 @@ class Fault(msgspec.Struct, frozen=True):
 def lint(folder: Path = MAPPINGS, site: Path | None = None) -> list[Fault]:
     """Every fault of the tables in `folder`, and of a site's overlay when one is given."""
     try:
-        rows = shipped_rows(folder)
+        rows = tables.shipped_rows(folder)
         faults = [fault for row in rows for fault in (*_code_faults(row), *_row_faults(row))]
-        faults += _doubles(rows) + _contradictions(rows, folder) + _wording_faults(rows, folder)
+        faults += _doubles(rows)
+        faults += _contradictions(rows, folder)
+        faults += _wording_faults(rows, folder)
         if site is not None:
             faults += _site_faults(rows, site)
     except (MappingError, OSError) as problem:
@@ -50,53 +45,42 @@ def lint(folder: Path = MAPPINGS, site: Path | None = None) -> list[Fault]:
 
 def _site_faults(rows: list[Row], site: Path) -> list[Fault]:
     try:
-        changes = overlay_changes(site)
-        apply_overlay(rows, changes)
+        changes = tables.overlay_changes(site)
+        tables.apply_overlay(rows, changes)
     except MappingError as problem:
         return [Fault(site.name, problem.message.rstrip("."), problem.hint)]
-    return [fault for change in changes for fault in _code_faults(change.row)]
+    return [fault for _, row in changes for fault in _code_faults(row)]
 
 
 def _code_faults(row: Row) -> Iterator[Fault]:
     """A code that cannot exist in its system: wrong shape or wrong check digit."""
-    system = systems().get(row.system)
-    if system is None:
-        return
-    if system.codes and not _shape(system.codes).fullmatch(row.code):
-        yield Fault(row.origin, f"{row.code!r} has not the shape of {system.name} codes")
-    elif row.system == LOINC and not loinc_check(row.code):
-        yield Fault(row.origin, f"LOINC {row.code} has a wrong check digit")
-    elif row.system == SNOMED and not snomed_check(row.code):
-        yield Fault(row.origin, f"SNOMED CT {row.code} has a wrong check digit")
-
-
-@cache
-def _shape(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
+    name, check = short_name(row.system), {LOINC: loinc_check, SNOMED: snomed_check}
+    shape = systems()[row.system].codes if row.system in systems() else ""
+    if shape and not re.fullmatch(shape, row.code):
+        yield Fault(row.origin, f"{row.code!r} has not the shape of {name} codes")
+    elif row.system in check and not check[row.system](row.code):
+        yield Fault(row.origin, f"{name} {row.code} has a wrong check digit")
 
 
 def _row_faults(row: Row) -> Iterator[Fault]:
-    system = systems().get(row.system)
-    if system is None:
-        yield Fault(row.origin, f"unknown code system {row.system!r}", "Add it to systems.toml.")
-    if not row.source:
-        yield Fault(row.origin, f"{row.code} has no source", "Name the evidence for this code.")
-    if not row.licence:
-        yield Fault(row.origin, f"{row.code} has no licence")
-    if row.confidence not in CONFIDENCES:
-        yield Fault(row.origin, f"confidence {row.confidence!r} is none of {CONFIDENCES}")
-    if row.match not in MATCHES or (
-        row.match == "descendants" and row.system not in (SNOMED, RXNORM)
-    ):
-        yield Fault(row.origin, f"match {row.match!r} does not work for {short_name(row.system)}")
-    if system is not None and not system.shipped:
-        yield Fault(row.origin, f"{system.name} codes may not be shipped", "Use a site overlay.")
-    elif row.display and not _may_show(row):
-        yield Fault(
-            row.origin,
-            f"the licence of {short_name(row.system)} forbids this display text",
-            "Leave it blank; labels stand in subconcepts.csv.",
-        )
+    system, name = systems().get(row.system), short_name(row.system)
+    ranked = row.match != "descendants" or row.system in (SNOMED, RXNORM)
+    for wrong, what, todo in (
+        (not system, f"unknown code system {row.system!r}", "Add it to systems.toml."),
+        (not row.source, f"{row.code} has no source", "Name the evidence for this code."),
+        (not row.licence, f"{row.code} has no licence", ""),
+        (row.confidence not in CONFIDENCES,
+         f"confidence {row.confidence!r} is none of {CONFIDENCES}", ""),
+        (row.match not in MATCHES or not ranked,
+         f"match {row.match!r} does not work for {name}", ""),
+        (system and not system.shipped,
+         f"{name} codes may not be shipped", "Use a site overlay."),
+        (row.display and not _may_show(row),
+         f"the licence of {name} forbids this display text",
+         "Leave it blank; labels stand in subconcepts.csv."),
+    ):  # fmt: skip
+        if wrong:
+            yield Fault(row.origin, what, todo)
 
 
 def _may_show(row: Row) -> bool:
@@ -106,48 +90,40 @@ def _may_show(row: Row) -> bool:
     return system is not None and system.displays
 
 
-def _doubles(rows: list[Row]) -> list[Fault]:
+def _doubles(rows: list[Row]) -> Iterator[Fault]:
     seen: dict[tuple[str, str, str], Row] = {}
-    faults = []
     for row in rows:
         first = seen.setdefault(row.key, row)
         if first is not row:
-            faults.append(Fault(row.origin, f"{row.code} stands already in {first.origin}"))
-    return faults
+            yield Fault(row.origin, f"{row.code} stands already in {first.origin}")
 
 
-def _contradictions(rows: list[Row], folder: Path) -> list[Fault]:
+def _contradictions(rows: list[Row], folder: Path) -> Iterator[Fault]:
     """Included and excluded by rows of the same width: one of the two is a mistake."""
-    concepts = catalog(folder)
     included = {row.key: row for row in rows}
-    faults = []
     for row in rows:
-        for concept in concepts[row.concept].excludes:
+        for concept in catalog(folder)[row.concept].excludes:
             twin = included.get((concept, *row.key[1:]))
             if twin is not None:
                 what = f"{row.code} is excluded here and included in {twin.origin}"
-                faults.append(Fault(row.origin, what, "Remove one of the two rows."))
-    return faults
+                yield Fault(row.origin, what, "Remove one of the two rows.")
 
 
-def _wording_faults(rows: list[Row], folder: Path) -> list[Fault]:
+def _wording_faults(rows: list[Row], folder: Path) -> Iterator[Fault]:
     words, concepts = wordings(folder), catalog(folder)
     codes = defaultdict(set)
     for row in rows:
         codes[row.concept, row.subconcept].add(row.code)
-    faults = [
-        Fault("subconcepts.csv", f"{concept} {subconcept} has no line", "Add group and label.")
-        for concept, subconcept in codes
-        if (concept, subconcept, "") not in words
-    ]
+    for concept, subconcept in codes:
+        if (concept, subconcept, "") not in words:
+            yield Fault(_WORDS, f"{concept} {subconcept} has no line", "Add group and label.")
     for (concept, subconcept, code), word in words.items():
         if not word.group or not word.label:
-            faults.append(Fault("subconcepts.csv", f"{concept} {subconcept}: no group or label"))
+            yield Fault(_WORDS, f"{concept} {subconcept}: no group or label")
         if concept not in concepts:
-            faults.append(Fault("subconcepts.csv", f"{concept} is not in catalog.toml"))
+            yield Fault(_WORDS, f"{concept} is not in catalog.toml")
         if code and code not in codes[concept, subconcept]:
-            faults.append(Fault("subconcepts.csv", f"{concept} {subconcept}: no row has {code}"))
-    return faults
+            yield Fault(_WORDS, f"{concept} {subconcept}: no row has {code}")
 
 
 def loinc_check(code: str) -> bool:
@@ -158,11 +134,8 @@ def loinc_check(code: str) -> bool:
     digits, _, check = code.partition("-")
     if digits.startswith("LA"):
         return True
-    total = 0
-    for place, digit in enumerate(reversed(digits)):
-        value = int(digit) * (2 if place % 2 == 0 else 1)
-        total += value // 10 + value % 10
-    return check == str(-total % 10)
+    doubled = [int(d) * (2 - place % 2) for place, d in enumerate(reversed(digits))]
+    return check == str(-sum(value // 10 + value % 10 for value in doubled) % 10)
 
 
 _TIMES = (

@@ -4,20 +4,14 @@
 """
 
 import hashlib
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import msgspec
 
+from adapter.codes import tables
 from adapter.codes.systems import MAPPINGS, codes_in, row_code, short_name, system_of
-from adapter.codes.tables import (
-    Row,
-    apply_overlay,
-    catalog,
-    overlay_changes,
-    read_csv,
-    shipped_rows,
-    wording_of,
-)
+from adapter.codes.tables import Row, catalog, read_csv, wording_of
 from adapter.model import Note
 
 _REMEMBERED = 200_000  # more than any hospital's codes; hostile ones must not fill memory
@@ -56,6 +50,9 @@ class Trace(msgspec.Struct, frozen=True):
 #: How well a row fits: a code of its own beats a prefix, a long prefix a short one, any of them
 #: an ancestor; of two ancestors the one with fewer descendants is the nearer.
 Fit = tuple[int, int]
+_BELOW, _PREFIX, _ITSELF = 0, 1, 2
+#: Descendants by system and parent.
+Children = dict[tuple[str, str], frozenset[str]]
 
 
 class Codes:
@@ -65,33 +62,29 @@ class Codes:
         self,
         rows: list[Row],
         left_out: dict[Row, str] | None = None,
-        children: dict[tuple[str, str], frozenset[str]] | None = None,
+        children: Children | None = None,
         who_is_gm: bool = False,
     ) -> None:
         self.rows = tuple(sorted(rows, key=lambda row: (row.key, row.subconcept)))
         self.left_out = left_out or {}
         self.digest = _digest(self.rows, children or {}, who_is_gm)
         self.who_is_gm = who_is_gm
-        self._whole: dict[tuple[str, str], list[tuple[Fit, Row]]] = {}
-        self._starts: dict[tuple[str, str], list[tuple[Fit, Row]]] = {}
+        self._filed: defaultdict[tuple[str, str], list[tuple[Fit, Row]]] = defaultdict(list)
         self._memo: dict[tuple[str | None, ...], tuple[Meaning, ...]] = {}
-        self._parents_only: dict[str, int] = {}
+        self._parents_only: Counter[str] = Counter()
         for row in self.rows:
             self._file(row, children or {})
 
-    def _file(self, row: Row, children: dict[tuple[str, str], frozenset[str]]) -> None:
+    def _file(self, row: Row, children: Children) -> None:
         _, system, code = row.key
-        if row.match == "prefix":
-            self._starts.setdefault((system, code), []).append(((1, len(code)), row))
-            return
-        self._whole.setdefault((system, code), []).append(((2, 0), row))
-        if row.match != "descendants":
-            return
-        below = children.get((system, code))
-        if below is None:
-            self._parents_only[system] = self._parents_only.get(system, 0) + 1
-        for child in below or ():
-            self._whole.setdefault((system, child), []).append(((0, -len(below or ())), row))
+        fit = (_PREFIX, len(code)) if row.match == "prefix" else (_ITSELF, 0)
+        self._filed[system, code].append((fit, row))
+        if row.match == "descendants":
+            below = children.get((system, code))
+            if below is None:
+                self._parents_only[system] += 1
+            for child in below or ():
+                self._filed[system, child].append(((_BELOW, -len(below or ())), row))
 
     @property
     def concepts(self) -> tuple[str, ...]:
@@ -141,19 +134,20 @@ class Codes:
         return [trace for one in codes_in(uri, code) for trace in _judge(self._fitting(uri, one))]
 
     def _fitting(self, uri: str, code: str) -> list[tuple[Fit, Row]]:
-        found = list(self._whole.get((uri, code), ()))
-        for length in range(1, len(code) + 1):
-            found += self._starts.get((uri, code[:length]), ())
-        return found
+        return [
+            (fit, row)
+            for length in range(len(code), 0, -1)
+            for fit, row in self._filed.get((uri, code[:length]), ())
+            if length == len(code) or fit[0] == _PREFIX
+        ]
 
 
 def _judge(fitting: list[tuple[Fit, Row]]) -> list[Trace]:
     """Per concept the best fit wins, unless another concept's exclusion strikes it out."""
     best: dict[str, tuple[Fit, bool]] = {}
-    struck: dict[str, Row] = {}
     for fit, row in fitting:
-        best[row.concept] = max(best.get(row.concept, ((0, -(10**9)), False)), (fit, row.site))
-        struck |= dict.fromkeys(_strikes(row), row)
+        best[row.concept] = max(best.get(row.concept, (fit, False)), (fit, row.site))
+    struck = {concept: row for _, row in fitting for concept in _strikes(row)}
     return [_verdict(fit, row, best[row.concept], struck.get(row.concept)) for fit, row in fitting]
 
 
@@ -162,8 +156,7 @@ def _verdict(fit: Fit, row: Row, best: tuple[Fit, bool], striker: Row | None) ->
         return Trace(row, False, f"excluded by {striker.concept} {striker.code} ({striker.origin})")
     if (fit, row.site) < best:
         return Trace(row, False, f"a closer row of {row.concept} wins")
-    how = {2: "the code itself", 1: "prefix", 0: "descendant"}[fit[0]]
-    return Trace(row, True, how)
+    return Trace(row, True, ("descendant", "prefix", "the code itself")[fit[0]])
 
 
 def _strikes(row: Row) -> tuple[str, ...]:
@@ -172,26 +165,16 @@ def _strikes(row: Row) -> tuple[str, ...]:
 
 def _meaning(row: Row, written: str = "") -> Meaning:
     words = wording_of(row.concept, row.subconcept, row.code)
+    review = row.concept.endswith("_review") or words.kind == "review"
     return Meaning(
-        row.concept,
-        row.subconcept,
-        words.group,
-        words.label,
-        review=row.concept.endswith("_review") or words.kind == "review",
-        kind=words.kind,
-        strikes=_strikes(row),
-        code=written,
-    )
+        row.concept, row.subconcept, words.group, words.label, review, words.kind,
+        _strikes(row), written,
+    )  # fmt: skip
 
 
-def _digest(
-    rows: tuple[Row, ...], children: dict[tuple[str, str], frozenset[str]], who_is_gm: bool
-) -> str:
+def _digest(rows: tuple[Row, ...], children: Children, who_is_gm: bool) -> str:
     """Changes whenever any answer could change; the place of a row in its file does not matter."""
-    said = sorted(
-        (*row.key, row.subconcept, row.match, msgspec.structs.astuple(_meaning(row)))
-        for row in rows
-    )
+    said = sorted((*row.key, row.match, msgspec.structs.astuple(_meaning(row))) for row in rows)
     below = sorted((*parent, *sorted(codes)) for parent, codes in children.items())
     return hashlib.sha256(msgspec.json.encode((said, below, who_is_gm))).hexdigest()[:16]
 
@@ -204,23 +187,23 @@ def load_codes(
     `who_is_gm`: this site's server puts ICD-10-GM codes under the WHO ICD-10 URI.
     Raises MappingError with file and line when an overlay row cannot be used.
     """
-    rows, left_out = shipped_rows(), dict[Row, str]()
+    rows, left_out = tables.shipped_rows(), dict[Row, str]()
     if not include_unverified:
         left_out = {row: "unverified: off" for row in rows if not row.counts_by_default}
         rows = [row for row in rows if row.counts_by_default]
     if site is not None:
-        rows, gone = apply_overlay(rows, overlay_changes(site))
+        rows, gone = tables.apply_overlay(rows, tables.overlay_changes(site))
         left_out |= gone
     return Codes(rows, left_out, _expansions(site), who_is_gm)
 
 
-def _expansions(site: Path | None) -> dict[tuple[str, str], frozenset[str]]:
+def _expansions(site: Path | None) -> Children:
     """Descendants by (system, parent), from expansions/*.csv of ours and of the site."""
-    below: dict[tuple[str, str], set[str]] = {}
+    below: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for folder in (MAPPINGS, site):
         for path in sorted((folder / "expansions").glob("*.csv")) if folder else ():
             for _, cells in read_csv(path):
                 system = system_of(cells["system"])
-                parent = (system, row_code(system, cells["parent"]))
-                below.setdefault(parent, set()).add(row_code(system, cells["code"]))
+                parent = row_code(system, cells["parent"])
+                below[system, parent].add(row_code(system, cells["code"]))
     return {parent: frozenset(codes) for parent, codes in below.items()}

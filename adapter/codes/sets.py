@@ -3,8 +3,6 @@
 A ValueSet says which codes belong to one subconcept; a ConceptMap says it of many at once.
 """
 
-import csv
-import io
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -14,7 +12,7 @@ import msgspec
 
 from adapter.codes.lookup import Codes
 from adapter.codes.systems import system_of
-from adapter.codes.tables import OVERLAY_HEADER, Row, catalog, wording_of
+from adapter.codes.tables import OVERLAY_HEADER, Row, catalog, overlay_row, wording_of
 from adapter.errors import MappingError
 
 #: The code system of our own names, `concept/subconcept`, in exported ConceptMaps.
@@ -22,6 +20,7 @@ OURS = "urn:cart-nrm:subconcepts"
 #: Equivalences (of the target to the source) under which a source code means its target too.
 _CARRIES_OVER = frozenset({"relatedto", "equivalent", "equal", "wider", "subsumes"})
 
+Json = dict[str, Any]
 Cells = dict[str, str]
 
 
@@ -32,47 +31,40 @@ class Imported(msgspec.Struct, frozen=True):
     left_out: tuple[str, ...] = ()
 
 
-def value_set(codes: Codes, concept: str, subconcept: str = "") -> dict[str, Any]:
+def value_set(codes: Codes, concept: str, subconcept: str = "") -> Json:
     """One concept, or one of its subconcepts, as a FHIR R4 ValueSet."""
     rows = [r for r in codes.rows if r.concept == concept and subconcept in ("", r.subconcept)]
+    name = " ".join(filter(None, (concept, subconcept)))
     if not rows:
-        raise MappingError(f"There are no rows of {concept} {subconcept}".rstrip() + ".")
+        raise MappingError(f"There are no rows of {name}.")
     struck = [row for row in codes.rows if concept in catalog()[row.concept].excludes]
-    body: dict[str, Any] = {
-        "resourceType": "ValueSet",
-        "url": f"urn:cart-nrm:valueset:{concept}" + (f":{subconcept}" if subconcept else ""),
-        "version": f"{catalog()[concept].version}+{codes.digest}",
-        "title": " ".join(filter(None, (concept, subconcept))),
-        "status": "draft",
-        "description": catalog()[concept].definition,
-        "compose": {"include": _includes(rows)},
-    }
-    if struck:
-        body["compose"]["exclude"] = _includes(struck)
-    return _checked(body)
+    compose = {"include": _includes(rows)} | ({"exclude": _includes(struck)} if struck else {})
+    about = {"title": name, "description": catalog()[concept].definition}
+    return _draft("ValueSet", name, codes, {**about, "compose": compose})
 
 
-def _includes(rows: list[Row]) -> list[dict[str, Any]]:
+def _includes(rows: list[Row]) -> list[Json]:
     """Exact codes as lists; prefixes and descendants as one filter each, for filters are ANDed."""
     whole: dict[str, list[Cells]] = defaultdict(list)
-    filtered: list[dict[str, Any]] = []
+    filtered: list[Json] = []
     for row in rows:
         if row.match == "exact":
             shown = {"display": row.display} if row.display else {}
             whole[row.system].append({"code": row.code, **shown})
-        elif row.match == "prefix":
-            start = re.escape(row.code) + ".*"
-            rule = {"property": "code", "op": "regex", "value": start}
-            filtered.append({"system": row.system, "filter": [rule]})
         else:
-            rule = {"property": "concept", "op": "is-a", "value": row.code}
-            filtered.append({"system": row.system, "filter": [rule]})
+            filtered.append({"system": row.system, "filter": [_filter(row.code, row.match)]})
     return [{"system": system, "concept": some} for system, some in whole.items()] + filtered
 
 
-def concept_map(codes: Codes, concept: str) -> dict[str, Any]:
+def _filter(code: str, match: str) -> Json:
+    if match == "descendants":
+        return {"property": "concept", "op": "is-a", "value": code}
+    return {"property": "code", "op": "regex", "value": re.escape(code) + ".*"}
+
+
+def concept_map(codes: Codes, concept: str) -> Json:
     """One concept as a FHIR R4 ConceptMap from codes to `concept/subconcept`."""
-    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    groups: dict[str, list[Json]] = defaultdict(list)
     for row in codes.rows:
         if row.concept == concept:
             target = {
@@ -84,22 +76,23 @@ def concept_map(codes: Codes, concept: str) -> dict[str, Any]:
             groups[row.system].append({"code": row.code, "target": [target]})
     if not groups:
         raise MappingError(f"There are no rows of {concept}.")
-    return _checked(
-        {
-            "resourceType": "ConceptMap",
-            "url": f"urn:cart-nrm:conceptmap:{concept}",
-            "version": f"{catalog()[concept].version}+{codes.digest}",
-            "status": "draft",
-            "group": [
-                {"source": system, "target": OURS, "element": elements}
-                for system, elements in groups.items()
-            ],
-        }
-    )
+    group = [{"source": s, "target": OURS, "element": every} for s, every in groups.items()]
+    return _draft("ConceptMap", concept, codes, {"group": group})
+
+
+def _draft(kind: str, name: str, codes: Codes, content: Json) -> Json:
+    concept, *_ = name.split()
+    head = {
+        "resourceType": kind,
+        "url": f"urn:cart-nrm:{kind.lower()}:{name.replace(' ', ':')}",
+        "version": f"{catalog()[concept].version}+{codes.digest}",
+        "status": "draft",
+    }
+    return _checked({**head, **content})
 
 
 def overlay_from(
-    resource: dict[str, Any], codes: Codes, *, signed: str, dated: str,
+    resource: Json, codes: Codes, *, signed: str, dated: str,
     concept: str = "", subconcept: str = "",
 ) -> Imported:  # fmt: skip
     """Overlay rows that say what a ValueSet (of one subconcept) or a ConceptMap says.
@@ -107,61 +100,56 @@ def overlay_from(
     A ConceptMap may map to `concept/subconcept` of ours, or to a standard code: then the local
     code gets whatever the standard one means here.
     """
-    body = _checked(resource)
-    left_out: list[str] = []
-    if body["resourceType"] == "ValueSet":
-        if not (concept and subconcept):
-            raise MappingError("A ValueSet needs the concept and subconcept it stands for.")
-        named = {"concept": concept, "subconcept": subconcept}
-        said = [named | cells for cells in _members(body)]
-    else:
-        said = list(_mapped(body, codes, left_out))
+    body, left_out = _checked(resource), list[str]()
     stamp = {"action": "add", "signed": signed, "dated": dated}
+    if body["resourceType"] == "ConceptMap":
+        said = _mapped(body, codes, left_out)
+    elif concept and subconcept:
+        stamp |= {"concept": concept, "subconcept": subconcept}
+        said = _members(body)
+    else:
+        raise MappingError("A ValueSet needs the concept and subconcept it stands for.")
     return Imported(tuple(stamp | cells for cells in said), tuple(left_out))
 
 
-def _members(body: dict[str, Any]) -> Iterator[Cells]:
+def _members(body: Json) -> Iterator[Cells]:
     compose = body.get("compose", {})
-    if compose.get("exclude") and not body.get("expansion"):
-        raise MappingError("The ValueSet excludes codes.", "Expand it, then import the expansion.")
     if body.get("expansion"):
         yield from _expanded(body["expansion"].get("contains", []))
         return
+    if compose.get("exclude"):
+        raise MappingError("The ValueSet excludes codes.", "Expand it, then import the expansion.")
     for include in compose.get("include", []):
-        system = include.get("system", "")
-        if not system or include.get("valueSet") or not _listed(include):
+        system, rules = include.get("system", ""), include.get("filter", [])
+        listed = include.get("concept") or len(rules) == 1
+        if not system or include.get("valueSet") or not listed:
             raise MappingError("The ValueSet refers to others.", "Import its expansion instead.")
-        for one in include.get("concept", []):
-            shown = {"display": one.get("display", "")}
-            yield {"system": system, "code": one["code"], "match": "exact", **shown}
-        for rule in include.get("filter", []):
-            code, match = _filtered(rule)
-            yield {"system": system, "code": code, "match": match}
+        yield from (_exact(system, one) for one in include.get("concept", []))
+        yield from ({"system": system, **_filtered(rule)} for rule in rules)
 
 
-def _listed(include: dict[str, Any]) -> bool:
-    return bool(include.get("concept")) or len(include.get("filter", [])) == 1
-
-
-def _expanded(contains: list[dict[str, Any]]) -> Iterator[Cells]:
+def _expanded(contains: list[Json]) -> Iterator[Cells]:
     for one in contains:
         if one.get("code") and not one.get("abstract"):
-            shown = {"display": one.get("display", "")}
-            yield {"system": one["system"], "code": one["code"], "match": "exact", **shown}
+            yield _exact(one["system"], one)
         yield from _expanded(one.get("contains", []))
 
 
-def _filtered(rule: dict[str, Any]) -> tuple[str, str]:
-    value = str(rule["value"])
-    if rule["op"] == "is-a" and rule["property"] == "concept":
-        return value, "descendants"
-    code = re.sub(r"\\(.)", r"\1", value.removesuffix(".*"))
-    if rule["op"] == "regex" and value == re.escape(code) + ".*":
-        return code, "prefix"
+def _exact(system: str, one: Json) -> Cells:
+    display = one.get("display", "")
+    return {"system": system, "code": one["code"], "match": "exact", "display": display}
+
+
+def _filtered(rule: Json) -> Cells:
+    code = str(rule["value"])
+    bare = re.sub(r"\\(.)", r"\1", code.removesuffix(".*"))
+    for cells in ({"code": code, "match": "descendants"}, {"code": bare, "match": "prefix"}):
+        if _filter(**cells).items() <= rule.items():
+            return cells
     raise MappingError(f"The filter {rule['property']} {rule['op']} cannot be taken over.")
 
 
-def _mapped(body: dict[str, Any], codes: Codes, left_out: list[str]) -> Iterator[Cells]:
+def _mapped(body: Json, codes: Codes, left_out: list[str]) -> Iterator[Cells]:
     for group in body.get("group", []):
         source, goal = group.get("source", ""), group.get("target", "")
         for element in group["element"]:
@@ -175,7 +163,7 @@ def _mapped(body: dict[str, Any], codes: Codes, left_out: list[str]) -> Iterator
                 yield from (cells | {"concept": c, "subconcept": s} for c, s in names)
 
 
-def _names(goal: str, target: dict[str, Any], codes: Codes) -> list[tuple[str, str]]:
+def _names(goal: str, target: Json, codes: Codes) -> list[tuple[str, str]]:
     code = str(target.get("code", ""))
     if goal == OURS:
         concept, _, subconcept = code.partition("/")
@@ -183,7 +171,7 @@ def _names(goal: str, target: dict[str, Any], codes: Codes) -> list[tuple[str, s
     return [(m.concept, m.subconcept) for m in codes.lookup(system_of(goal), code)]
 
 
-def _checked(body: dict[str, Any]) -> dict[str, Any]:
+def _checked(body: Json) -> Json:
     """The same body once fhir.resources finds it a valid R4 ValueSet or ConceptMap."""
     from fhir.resources.R4B import get_fhir_model_class
     from pydantic import ValidationError
@@ -202,8 +190,4 @@ def _checked(body: dict[str, Any]) -> dict[str, Any]:
 
 def overlay_csv(rows: tuple[Cells, ...]) -> str:
     """Overlay rows as the text of a CSV file that a site's folder may hold."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, OVERLAY_HEADER, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return "\n".join([",".join(OVERLAY_HEADER), *(overlay_row(**row) for row in rows), ""])

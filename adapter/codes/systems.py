@@ -39,11 +39,8 @@ class System(msgspec.Struct, frozen=True):
 def systems() -> dict[str, System]:
     """Every system we know, by its URI."""
     tables = tomllib.loads((MAPPINGS / "systems.toml").read_text(encoding="utf-8"))
-    known = [
-        msgspec.convert({"name": name, **table}, System, strict=False)
-        for name, table in tables.items()
-    ]
-    return {system.uri: system for system in known}
+    named = [{"name": name, **table} for name, table in tables.items()]
+    return {system.uri: system for system in msgspec.convert(named, list[System])}
 
 
 @cache
@@ -86,8 +83,8 @@ def system_of(text: str, version: str = "", who_is_gm: bool = False) -> str:
 def _says_gm(version: str) -> bool:
     if "gm" in version.lower():
         return True
-    year = _YEAR.fullmatch(version.strip())
-    return bool(year) and version.strip() not in _WHO_EDITIONS | {"2019"}
+    year = version.strip()
+    return bool(_YEAR.fullmatch(year)) and year not in _WHO_EDITIONS | {"2019"}
 
 
 def short_name(system: str) -> str:
@@ -141,22 +138,14 @@ def _ndc_codes(text: str) -> Iterator[str]:
         yield bare
 
 
-def _plain_codes(text: str) -> Iterator[str]:
-    yield text.strip().upper()
-
-
 _WRITTEN: dict[str, Callable[[str], Iterator[str]]] = {
-    CM: _icd_codes,
-    WHO: _icd_codes,
-    GM: _icd_codes,
-    OPS: _ops_codes,
-    NDC: _ndc_codes,
-}
+    **dict.fromkeys((CM, WHO, GM), _icd_codes), OPS: _ops_codes, NDC: _ndc_codes,
+}  # fmt: skip
 
 
 def codes_in(system: str, text: str) -> tuple[str, ...]:
     """The codes of `system` (a URI of ours) in one `Coding.code`, as rows are compared."""
-    return tuple(_WRITTEN.get(system, _plain_codes)(text))
+    return tuple(_WRITTEN[system](text)) if system in _WRITTEN else (text.strip().upper(),)
 
 
 def row_code(system: str, code: str) -> str:

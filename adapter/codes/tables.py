@@ -6,15 +6,17 @@ is called in sentences, and which class it belongs to, stands once in mappings/s
 
 import csv
 import difflib
+import io
 import tomllib
-from collections.abc import Iterable, Iterator
-from datetime import date
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Literal, cast
 
 import msgspec
 
 from adapter.codes.systems import MAPPINGS, row_code, system_of
+from adapter.dates import parse
 from adapter.errors import MappingError
 
 OVERLAY_HEADER = (
@@ -32,10 +34,10 @@ class Row(msgspec.Struct, frozen=True):
     code: str  # as written
     match: str
     origin: str
-    display: str = ""
-    source: str = ""
-    confidence: str = ""
-    licence: str = ""
+    display: str
+    source: str
+    confidence: str
+    licence: str
     note: str = ""
     site: bool = False
 
@@ -81,11 +83,10 @@ def catalog(folder: Path = MAPPINGS) -> dict[str, Concept]:
 @cache
 def wordings(folder: Path = MAPPINGS) -> dict[tuple[str, str, str], Wording]:
     """Wording by concept, subconcept and code; the empty code holds for all other codes."""
+    lines = [line for _, line in read_csv(folder / "subconcepts.csv")]
     return {
-        (line["concept"], line["subconcept"], line["code"]): Wording(
-            line["group"], line["kind"], line["label"]
-        )
-        for _, line in read_csv(folder / "subconcepts.csv")
+        (line["concept"], line["subconcept"], line["code"]): msgspec.convert(line, Wording)
+        for line in lines
     }
 
 
@@ -114,37 +115,23 @@ def shipped_rows(folder: Path = MAPPINGS) -> list[Row]:
     """Every row of every <concept>.csv that the catalog names."""
     paths = (folder / f"{concept}.csv" for concept in sorted(catalog(folder)))
     return [
-        _row(path.stem, f"{path.name}:{number}", cells)
+        _row({**cells, "concept": path.stem}, f"{path.name}:{number}")
         for path in paths
         if path.exists()
         for number, cells in read_csv(path)
     ]
 
 
-def _row(concept: str, origin: str, cells: dict[str, str]) -> Row:
+def _row(cells: dict[str, str], origin: str, **more: str | bool) -> Row:
+    stated = {**cells, "system": system_of(cells.get("system", "")), "origin": origin, **more}
     try:
-        return Row(
-            concept=concept,
-            subconcept=cells["subconcept"],
-            system=system_of(cells["system"]),
-            code=cells["code"],
-            match=cells["match"],
-            origin=origin,
-            display=cells["display"],
-            source=cells["source"],
-            confidence=cells["confidence"],
-            licence=cells["licence"],
-            note=cells["note"],
-        )
-    except KeyError as missing:
-        raise MappingError(f"{origin}: the column {missing} is missing.") from None
+        return msgspec.convert(stated, Row)
+    except msgspec.ValidationError as problem:
+        raise MappingError(f"{origin}: {problem}.", "Every table has the same columns.") from None
 
 
-class Change(msgspec.Struct, frozen=True):
-    """One signed row of a site overlay."""
-
-    action: str
-    row: Row
+#: A signed row of a site overlay, and whether it is to be added or removed.
+Change = tuple[Literal["add", "remove"], Row]
 
 
 def overlay_changes(folder: Path) -> list[Change]:
@@ -154,75 +141,45 @@ def overlay_changes(folder: Path) -> list[Change]:
     return [
         _change(f"{path.name}:{number}", cells)
         for path in sorted(folder.glob("*.csv"))
-        for number, cells in _overlay_cells(path)
+        for number, cells in read_csv(path)
     ]
 
 
-def _overlay_cells(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    for number, cells in read_csv(path):
-        missing = [name for name in OVERLAY_HEADER if name not in cells]
-        if missing:
-            raise MappingError(
-                f"{path.name}: the column {missing[0]!r} is missing.",
-                f"The header must be {','.join(OVERLAY_HEADER)}.",
-            )
-        yield number, cells
-
-
 def _change(where: str, cells: dict[str, str]) -> Change:
-    _check(cells["action"] in ("add", "remove"), where, "action must be add or remove")
-    concept, subconcept = _known_names(where, cells)
-    _check(bool(cells["system"]), where, "system is empty", "Give the URI as the server sends it.")
-    _check(bool(cells["code"]), where, "code is empty", "Fill it in or delete the row.")
-    match = cells["match"] or "exact"
-    _check(match in MATCHES, where, f"match {match!r} is none of {', '.join(MATCHES)}")
-    _check(bool(cells["signed"]), where, "not signed", "Put who decided this under signed.")
-    _check(_is_date(cells["dated"]), where, "not dated", "Put the day (YYYY-MM-DD) under dated.")
-    row = Row(
-        concept=concept,
-        subconcept=subconcept,
-        system=system_of(cells["system"]),
-        code=cells["code"],
-        match=match,
-        origin=where,
-        display=cells["display"],
-        source=f"signed {cells['signed']} {cells['dated']}",
-        confidence="site",
-        licence="site",
-        site=True,
-    )
-    _check(bool(row.key[2]), where, f"{cells['code']!r} is no code of {cells['system']}")
-    return Change(cells["action"], row)
+    missing = [name for name in OVERLAY_HEADER if name not in cells]
+    if missing:
+        raise MappingError(f"{where}: the column {missing[0]!r} is missing.",
+                           f"The header must be {','.join(OVERLAY_HEADER)}.")  # fmt: skip
+    action, match, day = cells["action"], cells["match"] or "exact", parse(cells["dated"])
+    signed = f"signed {cells['signed']} {cells['dated']}"
+    row = _row(cells, where, match=match, source=signed, confidence="site", licence="site",
+               site=True)  # fmt: skip
+    for wrong, what, todo in (
+        (action not in ("add", "remove"), "action must be add or remove", ""),
+        (not cells["system"], "system is empty", "Give the URI as the server sends it."),
+        (not cells["code"], "code is empty", "Fill it in or delete the row."),
+        (match not in MATCHES, f"match {match!r} is none of {', '.join(MATCHES)}", ""),
+        (not cells["signed"], "not signed", "Put who decided this under signed."),
+        (not (day and day.exact), "not dated", "Put the day (YYYY-MM-DD) under dated."),
+        (not row.key[2], f"{row.code!r} is no code of {row.system}", ""),
+    ):
+        if wrong:
+            raise MappingError(f"{where}: {what}.", todo)
+    _check_names(row, action == "remove")
+    return cast(Change, (action, row))
 
 
-def _known_names(where: str, cells: dict[str, str]) -> tuple[str, str]:
-    concept, subconcept = cells["concept"], cells["subconcept"]
-    known: dict[str, set[str]] = {}
-    for name, sub, _ in wordings():
-        known.setdefault(name, set()).add(sub)
-    if concept not in known:
-        raise _unknown(where, "concept", concept, known)
-    if subconcept not in known[concept] and not (cells["action"] == "remove" and not subconcept):
-        raise _unknown(where, f"subconcept of {concept}", subconcept, known[concept])
-    return concept, subconcept
-
-
-def _unknown(where: str, what: str, name: str, known: Iterable[str]) -> MappingError:
-    near = difflib.get_close_matches(name, list(known), 1, 0.0)
-    return MappingError(f"{where}: unknown {what} {name!r}.", f"Did you mean {near[0]!r}?")
-
-
-def _check(good: bool, where: str, what: str, todo: str = "") -> None:
-    if not good:
-        raise MappingError(f"{where}: {what}.", todo)
-
-
-def _is_date(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
+def _check_names(row: Row, removes: bool) -> None:
+    concepts = {concept for concept, _, _ in wordings()}
+    own = {subconcept for concept, subconcept, _ in wordings() if concept == row.concept}
+    for what, name, known in (
+        ("concept", row.concept, concepts),
+        (f"subconcept of {row.concept}", row.subconcept, own | {""} if removes else own),
+    ):
+        if name not in known:
+            near = difflib.get_close_matches(name, sorted(known), 1, 0.0)
+            raise MappingError(f"{row.origin}: unknown {what} {name!r}.",
+                               f"Did you mean {near[0]!r}?")  # fmt: skip
 
 
 def apply_overlay(rows: list[Row], changes: list[Change]) -> tuple[list[Row], dict[Row, str]]:
@@ -233,21 +190,28 @@ def apply_overlay(rows: list[Row], changes: list[Change]) -> tuple[list[Row], di
     """
     current = {(row.key, row.subconcept): row for row in rows}
     gone: dict[Row, str] = {}
-    for change in changes:
-        new = change.row
-        twins = [
-            key for key in current
-            if key[0] == new.key and (change.action == "add" or new.subconcept in ("", key[1]))
-        ]  # fmt: skip
-        if change.action == "remove" and not twins:
+    for action, new in changes:
+        adds = action == "add"
+        twins = [key for key in current
+                 if key[0] == new.key and (adds or new.subconcept in ("", key[1]))]  # fmt: skip
+        if not (adds or twins):
             raise MappingError(
                 f"{new.origin}: there is no row {new.concept} {new.code} to remove.",
                 f'See `cart-nrm mappings explain "{new.system}|{new.code}"`.',
             )
-        for key in twins:
-            old = current.pop(key)
-            verb = "replaced" if change.action == "add" else "removed"
-            gone[old] = f"{verb} by the site ({new.origin}, {new.source})"
-        if change.action == "add":
-            current[(new.key, new.subconcept)] = new
+        became = f"{'replaced' if adds else 'removed'} by the site ({new.origin}, {new.source})"
+        gone |= {current.pop(twin): became for twin in twins}
+        if adds:
+            current[new.key, new.subconcept] = new
     return list(current.values()), gone
+
+
+def overlay_row(**cells: str) -> str:
+    """One CSV line of a site overlay; what is not given stays empty for a person to fill in.
+
+    Concept and subconcept are never guessed: only a person knows what a local code means.
+    """
+    line = io.StringIO()
+    filled = {"action": "add", **cells}
+    csv.writer(line, lineterminator="").writerow(filled.get(name, "") for name in OVERLAY_HEADER)
+    return line.getvalue()

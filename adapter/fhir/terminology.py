@@ -41,38 +41,33 @@ def expand(ask: Ask, codes: Codes, site: Path) -> list[Note]:
     """
     asked = [row for row in codes.rows if row.match == "descendants"]
     parents = sorted({row.code for row in asked if row.system == SNOMED})
-    notes = [_not_snomed(s) for s in sorted({row.system for row in asked} - {SNOMED})]
+    notes = [
+        Note(f"{short_name(system)} has no hierarchy that $expand could follow.", system,
+             "Add the product codes your server sends to the site overlay.", "no_expansion")
+        for system in sorted({row.system for row in asked} - {SNOMED})
+    ]  # fmt: skip
     below: dict[str, list[str]] = {}
     for parent in parents:
         try:
             below[parent] = _descendants(ask, parent)
         except SliceFailed as problem:
-            notes.append(
-                Note(f"SNOMED CT {parent} was not expanded: {problem.message}", kind="no_expansion")
-            )
+            what = f"SNOMED CT {parent} was not expanded: {problem.message}"
+            notes.append(Note(what, kind="no_expansion"))
     if parents and not below:
         raise ServerError("The terminology server expanded nothing.", notes[-1].what)
-    _write(below, site / "expansions" / "snomed.csv")
+    lines = [f"{SNOMED},{parent},{code}" for parent, found in below.items() for code in found]
+    path = site / "expansions" / "snomed.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, "\n".join(("system,parent,code", *lines, "")).encode())
     return notes
-
-
-def _not_snomed(system: str) -> Note:
-    return Note(
-        f"{short_name(system)} has no hierarchy that $expand could follow.",
-        todo="Add the product codes your server sends to the site overlay.",
-        kind="no_expansion",
-    )
 
 
 def _descendants(ask: Ask, parent: str) -> list[str]:
     """The parent's descendants by ECL `<<` (SNOMED CT in FHIR, implicit value sets)."""
     found: list[str] = []
     while len(found) < _MOST:
-        params = (
-            ("url", f"{SNOMED}?fhir_vs=ecl/<<{parent}"),
-            ("count", str(_PAGE)),
-            ("offset", str(len(found))),
-        )
+        url, offset = f"{SNOMED}?fhir_vs=ecl/<<{parent}", str(len(found))
+        params = (("url", url), ("count", str(_PAGE)), ("offset", offset))
         answer = ask("ValueSet/$expand", params)
         expansion = answer.get("expansion", {}) if isinstance(answer, dict) else {}
         page = [str(one.get("code")) for one in expansion.get("contains", [])]
@@ -80,9 +75,3 @@ def _descendants(ask: Ask, parent: str) -> list[str]:
         if not page or len(found) >= int(expansion.get("total") or 0):
             return sorted({code for code in found if code != parent and code.isdigit()})
     raise SliceFailed(f"more than {_MOST} descendants")
-
-
-def _write(below: dict[str, list[str]], path: Path) -> None:
-    lines = [f"{SNOMED},{parent},{code}" for parent, codes in below.items() for code in codes]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, "\n".join(("system,parent,code", *lines, "")).encode())
