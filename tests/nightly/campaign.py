@@ -4,7 +4,7 @@ python -m tests.nightly.campaign --kills 200
 
 Before each kill the server's data change. A third of the nights is killed after a random time, a
 third at a random event inside the process (a file opened, renamed or removed, a socket used, an SQL
-statement), a third at one of the last events, where outputs are written. Then it is looked at from
+statement), a third at a random event of a step that is drawn first. Then it is looked at from
 outside, the next night runs to its end, and everything is compared with the server.
 """
 
@@ -39,7 +39,7 @@ TICKS = frozenset({"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os
                    "os.truncate", "socket.connect", "socket.getaddrinfo", "sqlite3.connect",
                    "tempfile.mkstemp", "shutil.rmtree"})  # fmt: skip
 
-_LAST_TICKS = 60  # about the events after classification
+Point = tuple[str, int]  # a journal event, and how many process events after it
 
 
 class Wrong(AssertionError):
@@ -78,30 +78,30 @@ class Campaign:
 
     # -- nights in a process of their own --------------------------------------------------
 
-    def night(self, at_tick: int | None = None, after: float | None = None) -> tuple[int, float]:
+    def night(self, at: Point | None = None, after: float | None = None) -> tuple[int, float]:
         """Run one night; gives its exit code (-9 when killed) and its seconds."""
         began = time.monotonic()
         child = os.fork()
         if child == 0:
-            _in_child(self.chosen, at_tick)
+            _in_child(self.chosen, at)
         if after is not None:
             time.sleep(after)
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         return os.waitstatus_to_exitcode(status), time.monotonic() - began
 
-    def ticks(self) -> int:
-        """How many events a whole night has."""
+    def steps(self) -> list[Point]:
+        """Each step of a whole night and how many events follow it until the next."""
         read, write = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(read)
-            _in_child(self.chosen, None, lambda count: os.write(write, str(count).encode()))
+            _in_child(self.chosen, None, lambda steps: os.write(write, json.dumps(steps).encode()))
         os.close(write)
         with os.fdopen(read) as pipe:
-            count = int(pipe.read())
+            found: list[Point] = [(step, n) for step, n in json.loads(pipe.read())]
         os.waitpid(child, 0)
-        return count
+        return found
 
     # -- the server changes ----------------------------------------------------------------
 
@@ -180,13 +180,13 @@ class Campaign:
         if code != 0:
             raise Wrong(f"the first night ended with {code}")
         self.change()
-        ticks = self.ticks()
+        steps = self.steps()
         self.change()
         _, usual = self.night()
-        tell(f"a night has {ticks:,} events and takes {usual:.1f} s")
+        tell(f"a night has {sum(n for _, n in steps):,} events and takes {usual:.1f} s")
         for number in range(kills):
             self.change()
-            code, _ = self._killed_night(number, ticks, usual)
+            code, _ = self._killed_night(number, steps, usual)
             self.figures["killed" if code == -signal.SIGKILL else "over before the kill"] += 1
             self.figures[f"last step: {self._last_step()}"] += code == -signal.SIGKILL
             self.look_from_outside()
@@ -199,12 +199,13 @@ class Campaign:
             if (number + 1) % 20 == 0:
                 tell(f"{number + 1} kills")
 
-    def _killed_night(self, number: int, ticks: int, usual: float) -> tuple[int, float]:
-        """After a random time, at any event, or at one of the last (writing, renaming, pruning)."""
+    def _killed_night(self, number: int, steps: list[Point], usual: float) -> tuple[int, float]:
+        """After a random time, at any event, or at one within a step that is drawn first."""
         if number % 3 == 0:
             return self.night(after=self.chance.uniform(0, usual))
-        first = max(1, ticks - _LAST_TICKS) if number % 3 == 1 else 1
-        return self.night(at_tick=self.chance.randrange(first, ticks))
+        weights = [n for _, n in steps] if number % 3 == 1 else [1 if n else 0 for _, n in steps]
+        step, events = self.chance.choices(steps, weights)[0]
+        return self.night(at=(step, self.chance.randint(1, max(1, events))))
 
     def _last_step(self) -> str:
         lines = (self.chosen.nightly.folder / "journal.jsonl").read_bytes().splitlines()
@@ -251,15 +252,14 @@ def whole(night: Path) -> None:
 
 
 def _in_child(
-    chosen: Settings, at_tick: int | None, tell: Callable[[int], object] | None = None
+    chosen: Settings, at: Point | None, tell: Callable[[list[Point]], object] | None = None
 ) -> None:
     """Run a night and leave; at the given event the process kills itself as kill -9 does."""
-    count = 0
+    steps: list[Point] = [("begin", 0)]
 
     def tick(*_: object) -> None:
-        nonlocal count
-        count += 1
-        if count == at_tick:
+        steps[-1] = (steps[-1][0], steps[-1][1] + 1)
+        if steps[-1] == at:
             os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(lambda event, _: tick() if event in TICKS else None)
@@ -271,9 +271,9 @@ def _in_child(
         return db
 
     sqlite3.connect = traced  # type: ignore[assignment]
-    night = run_night(chosen)
+    night = run_night(chosen, lambda line: steps.append((json.loads(line)["event"], 0)))
     if tell is not None:
-        tell(count)
+        tell(steps)
     os._exit(night.exit_code)
 
 
