@@ -63,6 +63,7 @@ def outcome_of(episode: Episode, policy: Policy) -> Outcome:
         outcome = _death_or_contact(episode)
     else:
         outcome = Outcome(first.kind, first.days, first.reason, first.facts)
+    notes += _unfollowed(episode, outcome)
     unsettled = doubts and outcome.reason != "relapse_documented"
     disputed = episode.death is not None and episode.death.disputed
     treated = _unexplained_therapy(episode, relapse)
@@ -224,6 +225,17 @@ def _undated(fact: Fact, episode: Episode, policy: Policy) -> list[Note]:
     return [Note("A relapse is recorded without a date.", fact.source,
                  "Find whether and when the disease came back after the infusion.",
                  "relapse_undated")]  # fmt: skip
+
+
+def _unfollowed(episode: Episode, outcome: Outcome) -> list[Note]:
+    """A source that sends no disease status turns every relapse into survival or NRM."""
+    said = evidence(episode.timeline.of("disease_status"))
+    if outcome.kind is OutcomeKind.RELAPSE or any(
+        fact.when is not None and episode.days(fact.when).high > 0 for fact in said
+    ):
+        return []
+    return [Note("No response, remission or relapse is recorded after the infusion.", "",
+                 "", "no_disease_status")]  # fmt: skip
 
 
 # -- therapy without recorded progression ----------------------------------------------------
