@@ -87,18 +87,16 @@ class Release(NamedTuple):
     small_cells: int = 5  # counts below this are not shown in aggregates (convention)
     columns: tuple[str, ...] = ()  # allow-list; empty means all
 
-    def checked(self) -> "Release":
-        """Itself, or a ConfigError saying what is missing."""
+    def keys(self) -> Pseudonyms | None:
+        """The key to hide patients with, None when identified; ConfigError when it is missing."""
         if self.identified:
-            return self
+            return None
         if self.pseudonyms is None:
             raise ConfigError(
                 "A pseudonymous export needs the key of this store.",
                 "Export from the store that holds the cohort, or use --identified.",
             )
-        if self.dates not in DATE_MODES:
-            raise ConfigError(f"Unknown date mode {self.dates!r}.", f"Use {', '.join(DATE_MODES)}.")
-        return self
+        return self.pseudonyms
 
     def date(self, patient: str, iso: str | None) -> str | None:
         """A date as it may leave; None in mode `days`, where only days from infusion leave."""
@@ -106,7 +104,7 @@ class Release(NamedTuple):
             return iso
         if self.dates == "year":
             return iso[:4]
-        if self.dates == "days" or self.pseudonyms is None or len(iso) != len("2021-05-03"):
+        if self.dates != "shift" or self.pseudonyms is None or len(iso) != len("2021-05-03"):
             return None  # a month or a range cannot be shifted without inventing a day
         moved = date.fromisoformat(iso) - timedelta(days=self.pseudonyms.shift_days(patient))
         return moved.isoformat()

@@ -1,32 +1,36 @@
-"""CSV: one row an episode, safe to open in a spreadsheet."""
+"""CSV: one row an episode, safe to open in a spreadsheet; and the two files REDCap reads."""
 
 import csv
 import io
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from adapter.export.columns import Column
 from adapter.export.released import Released
-from adapter.pseudonyms import Release
-from adapter.study import Study
 
 #: A text cell that starts so may be run as a formula (OWASP, CSV injection).
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 LIST_SEPARATOR = "; "
+#: REDCap's fixed header of a data dictionary.
+_REDCAP = (
+    "Variable / Field Name,Form Name,Section Header,Field Type,Field Label,"
+    '"Choices, Calculations, OR Slider Labels",Field Note,'
+    "Text Validation Type OR Show Slider Number,Text Validation Min,Text Validation Max,"
+    "Identifier?,Branching Logic (Show field only if...),Required Field?,"
+    "Custom Alignment,Question Number (surveys only),Matrix Group Name,Matrix Ranking?,"
+    "Field Annotation"
+)
 
 
-def write_csv(study: Study, released: Released, release: Release) -> bytes:
+def write_csv(cohort: Released) -> bytes:
     """The cohort as UTF-8 CSV with a header; lists joined by '; ', empty means not known."""
-    return table(
-        [column.name for column in released.columns],
-        [[cell(row[column.name]) for column in released.columns] for row in released.rows],
-    )
+    return table(cohort.names, ([cell(value) for value in row.values()] for row in cohort.rows))
 
 
-def table(header: list[str], rows: list[list[str]]) -> bytes:
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     """A CSV table; line ends as RFC 4180 asks."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(header)
-    writer.writerows(rows)
+    csv.writer(text).writerows([header, *rows])
     return text.getvalue().encode("utf-8")
 
 
@@ -40,3 +44,39 @@ def cell(value: Any) -> str:
         return str(value)
     text = LIST_SEPARATOR.join(value) if isinstance(value, list) else str(value)
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+# -- REDCap -------------------------------------------------------------------------------
+
+
+def write_redcap(cohort: Released) -> bytes:
+    """The cohort with `record_id` first and yes/no as 1/0, as REDCap's import tool reads it."""
+    rows = (
+        [f"{number}", *(f"{v:d}" if isinstance(v, bool) else cell(v) for v in row.values())]
+        for number, row in enumerate(cohort.rows, start=1)
+    )
+    return table(["record_id", *cohort.names], rows)
+
+
+def write_redcap_dictionary(cohort: Released) -> bytes:
+    """The project's data dictionary, to be uploaded once before the data."""
+    (header,) = csv.reader([_REDCAP])
+    fields = [_field(column, cohort.release.identified) for column in cohort.columns]
+    record = {"Variable / Field Name": "record_id", "Field Type": "text", "Field Label": "Record"}
+    rows = [{"Form Name": "cohort", **field} for field in (record, *fields)]
+    return table(header, ([row.get(name, "") for name in header] for row in rows))
+
+
+def _field(column: Column, identified: bool) -> dict[str, str]:
+    kind = {"boolean": "yesno", "list": "notes"}.get(column.kind, "text")
+    number = column.kind in ("integer", "number") and not column.values
+    return {
+        "Variable / Field Name": column.name,
+        "Field Type": "dropdown" if column.values else kind,
+        "Field Label": f"{column.about} ({column.unit})" if column.unit else column.about,
+        "Choices, Calculations, OR Slider Labels": " | ".join(
+            f"{value}, {value.replace('_', ' ')}" for value in column.values
+        ),
+        "Text Validation Type OR Show Slider Number": column.kind if number else "",
+        "Identifier?": "y" if identified and column.leaves in ("patient", "episode") else "",
+    }

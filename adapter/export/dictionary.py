@@ -1,48 +1,21 @@
-"""The data dictionary: Markdown for docs/, CSV for whoever loads the cohort."""
+"""What the columns mean: Markdown for people, JSON Schema for machines."""
+
+from typing import Any
 
 from adapter.export.columns import COLUMNS, Column
-from adapter.export.delimited import LIST_SEPARATOR, table
+from adapter.export.documents import dump
 from adapter.export.released import Released
-from adapter.pseudonyms import Release
-from adapter.study import Study
 
+_HEAD = """\
+# Data dictionary
 
-def write_dictionary_csv(study: Study, released: Released, release: Release) -> bytes:
-    """The data dictionary as CSV."""
-    header = ["name", "type", "unit", "values", "about", "leaves"]
-    return table(header, [_described(column) for column in released.columns])
+One row is one episode (a CAR T course). Made from `adapter/export/columns.toml`;
+`cart-nrm export dictionary.md` writes it anew. How a column leaves the site in a
+pseudonymous export is in the last column.
 
-
-def _described(column: Column) -> list[str]:
-    values = LIST_SEPARATOR.join(column.values)
-    return [column.name, column.kind, column.unit, values, column.about, column.leaves]
-
-
-def write_dictionary(study: Study, released: Released, release: Release) -> bytes:
-    """The data dictionary as Markdown."""
-    return dictionary_page(released.columns).encode("utf-8")
-
-
-def dictionary_page(columns: tuple[Column, ...] = COLUMNS) -> str:
-    """What docs/data-dictionary.md holds; a test checks that it is current."""
-    head = (
-        "# Data dictionary\n\n"
-        "One row is one episode (a CAR T course). Made from `adapter/export/columns.py`;\n"
-        "`cart-nrm export dictionary.md` writes it anew. How a column leaves the site in a\n"
-        "pseudonymous export is in the last column.\n\n"
-        "| column | type | unit | values | meaning | leaves |\n|---|---|---|---|---|---|\n"
-    )
-    return head + "".join(_line(column) for column in columns)
-
-
-def _line(column: Column) -> str:
-    values = ", ".join(f"`{value}`" for value in column.values)
-    return (
-        f"| `{column.name}` | {column.kind} | {column.unit} | {values} | {column.about}"
-        f" | {_LEAVES[column.leaves]} |\n"
-    )
-
-
+| column | type | unit | values | meaning | leaves |
+|---|---|---|---|---|---|
+"""
 _LEAVES = {
     "as_is": "as it is",
     "patient": "keyed pseudonym",
@@ -52,3 +25,46 @@ _LEAVES = {
     "text": "without references and dates",
     "notes": "kinds only",
 }
+_JSON_TYPES = {"text": "string", "date": "string", "list": "array"}
+
+
+def write_dictionary(cohort: Released) -> bytes:
+    """The data dictionary as Markdown."""
+    return dictionary_page(cohort.columns).encode("utf-8")
+
+
+def dictionary_page(columns: tuple[Column, ...] = COLUMNS) -> str:
+    """What docs/data-dictionary.md holds; a test checks that it is current."""
+    lines = []
+    for column in columns:
+        values = ", ".join(f"`{value}`" for value in column.values)
+        cells = (f"`{column.name}`", column.kind, column.unit, values, column.about)
+        lines.append(f"| {' | '.join((*cells, _LEAVES[column.leaves]))} |\n")
+    return _HEAD + "".join(lines)
+
+
+def write_schema(cohort: Released) -> bytes:
+    """The JSON Schema (2020-12) of one row."""
+    return dump(schema(cohort.columns), indent=1).encode("utf-8")
+
+
+def schema(columns: tuple[Column, ...] = COLUMNS) -> dict[str, Any]:
+    """JSON Schema of one row; every column is there, those that may be empty may be null."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "cart-nrm cohort row",
+        "type": "object",
+        "properties": {column.name: _property(column) for column in columns},
+        "required": [column.name for column in columns],
+        "additionalProperties": False,
+    }
+
+
+def _property(column: Column) -> dict[str, Any]:
+    kind = _JSON_TYPES.get(column.kind, column.kind)
+    if kind == "array":
+        return {"description": column.about, "type": kind, "items": {"type": "string"}}
+    found: dict[str, Any] = {"description": column.about, "type": [kind, "null"]}
+    if column.values:
+        found["enum"] = [int(v) if kind == "integer" else v for v in column.values] + [None]
+    return found

@@ -1,62 +1,55 @@
-"""JSON, NDJSON and the JSON Schema of a row."""
+"""JSON, NDJSON, and Parquet when pyarrow is installed."""
 
+import io
 import json
+from collections.abc import Iterable
 from typing import Any
 
-from adapter.export.columns import COLUMNS, Column
+from adapter.errors import UsageError
 from adapter.export.released import Released
-from adapter.pseudonyms import Release
-from adapter.study import Study
-
-_JSON_TYPES = {
-    "text": "string",
-    "date": "string",
-    "integer": "integer",
-    "number": "number",
-    "boolean": "boolean",
-    "list": "array",
-}
 
 
 def dump(value: Any, indent: int | None = None) -> str:
     """JSON with sorted keys: the same content gives the same bytes."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, indent=indent, allow_nan=False)
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, indent=indent, allow_nan=False)
+    return f"{text}\n"
 
 
-def write_ndjson(study: Study, released: Released, release: Release) -> bytes:
+def lines(rows: Iterable[Any]) -> bytes:
     """One JSON object a line."""
-    return "".join(f"{dump(row)}\n" for row in released.rows).encode("utf-8")
+    return "".join(map(dump, rows)).encode("utf-8")
 
 
-def write_json(study: Study, released: Released, release: Release) -> bytes:
+def write_ndjson(cohort: Released) -> bytes:
+    """One row a line."""
+    return lines(cohort.rows)
+
+
+def write_json(cohort: Released) -> bytes:
     """One object: what the study is, and its rows."""
-    about = {"study": study.name, "data_cut": study.cut, "synthetic": study.synthetic}
-    return (dump({**about, "rows": released.rows}, indent=1) + "\n").encode("utf-8")
+    return dump({**cohort.about, "rows": cohort.rows}, indent=1).encode("utf-8")
 
 
-def write_schema(study: Study, released: Released, release: Release) -> bytes:
-    """The JSON Schema (2020-12) of one row."""
-    return (dump(schema(released.columns), indent=1) + "\n").encode("utf-8")
-
-
-def schema(columns: tuple[Column, ...] = COLUMNS) -> dict[str, Any]:
-    """JSON Schema of one row; every column is there, those that may be empty may be null."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "cart-nrm cohort row",
-        "type": "object",
-        "properties": {column.name: _property(column) for column in columns},
-        "required": [column.name for column in columns],
-        "additionalProperties": False,
+def write_parquet(cohort: Released) -> bytes:
+    """Typed columns (lists stay lists); the meaning of each column is in its field metadata."""
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError:
+        raise UsageError(
+            "Parquet needs pyarrow, which is not installed.",
+            "Install it with: pip install 'cart-nrm[parquet]', or export to .csv or .ndjson.",
+        ) from None
+    types: dict[str, Any] = {
+        "text": pa.string(),
+        "date": pa.string(),  # a date may be "2021-05" or, in mode year, "2021"
+        "integer": pa.int64(),
+        "number": pa.float64(),
+        "boolean": pa.bool_(),
+        "list": pa.list_(pa.string()),
     }
-
-
-def _property(column: Column) -> dict[str, Any]:
-    kind = _JSON_TYPES[column.kind]
-    found: dict[str, Any] = {"description": column.about}
-    if kind == "array":
-        return {**found, "type": "array", "items": {"type": "string"}}
-    found["type"] = [kind, "null"]
-    if column.values:
-        found["enum"] = [int(v) if kind == "integer" else v for v in column.values] + [None]
-    return found
+    fields = [pa.field(c.name, types[c.kind], metadata={"about": c.about}) for c in cohort.columns]
+    schema = pa.schema(fields, metadata={"cart-nrm": dump(cohort.about)})
+    out = io.BytesIO()
+    parquet.write_table(pa.Table.from_pylist(cohort.rows, schema), out)
+    return out.getvalue()

@@ -2,57 +2,64 @@
 (MeasureReport). Built and validated with fhir.resources (R4B, equal to R4 for these types).
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from adapter.errors import CartNrmError
 from adapter.export.columns import Column
-from adapter.export.documents import dump
+from adapter.export.documents import dump, lines
 from adapter.export.released import Released, Row
 from adapter.model import OutcomeKind
-from adapter.pseudonyms import Release
-from adapter.study import Study
 
 #: No registry has published codes for these columns, so they are named as what they are: ours.
 CODES = "urn:cart-nrm:cohort-column"
 MEASURE = "urn:cart-nrm:measure:non-relapse-mortality"
-_GENDERS = ("male", "female", "other", "unknown")
-_SYNTHETIC = {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason",
-                            "code": "HTEST"}]}  # fmt: skip
+_ACT_REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+_SYNTHETIC = {"security": [{"system": _ACT_REASON, "code": "HTEST"}]}
+_ELSEWHERE = ("patient", "episode", "sex")  # columns that are no component of the Observation
 
 
-def write_fhir_bundle(study: Study, released: Released, release: Release) -> bytes:
+def write_fhir_bundle(cohort: Released) -> bytes:
     """One collection Bundle."""
     entries = [
         {"fullUrl": f"urn:cart-nrm:{r['resourceType']}:{r['id']}", "resource": r}
-        for r in resources(study, released)
+        for r in resources(cohort)
     ]
     bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
-    return (dump(bundle) + "\n").encode("utf-8")
+    return dump(bundle).encode("utf-8")
 
 
-def write_fhir_ndjson(study: Study, released: Released, release: Release) -> bytes:
+def write_fhir_ndjson(cohort: Released) -> bytes:
     """One resource a line, as Bulk Data writes them."""
-    return "".join(f"{dump(r)}\n" for r in resources(study, released)).encode("utf-8")
+    return lines(resources(cohort))
 
 
-def resources(study: Study, released: Released) -> Iterator[dict[str, Any]]:
+def resources(cohort: Released) -> Iterator[dict[str, Any]]:
     """Group, MeasureReport, then a Patient and its Observations; each one validated."""
-    for resource in _resources(study, released):
-        if study.synthetic:
+    from fhir.resources.R4B import get_fhir_model_class
+
+    for resource in _resources(cohort):
+        if cohort.study.synthetic:
             resource["meta"] = _SYNTHETIC
-        yield _validated(resource)
+        kind = resource["resourceType"]
+        try:
+            get_fhir_model_class(kind).model_validate(resource)
+        except ValueError as problem:
+            what = f"A {kind} of the export is not valid FHIR: {type(problem).__name__}."
+            todo = "This is a fault of the program: nothing was written, please report it."
+            raise CartNrmError(what, todo) from problem
+        yield resource
 
 
-def _resources(study: Study, released: Released) -> Iterator[dict[str, Any]]:
-    patients = {_id(row["patient"]): row for row in released.rows}
-    yield _group(study, list(patients))
-    yield _measure_report(study, released.rows)
-    for patient, row in patients.items():
-        gender = row.get("sex") if row.get("sex") in _GENDERS else "unknown"
-        yield {"resourceType": "Patient", "id": patient, "gender": gender}
-    for row in released.rows:
-        yield _observation(row, released.columns)
+def _resources(cohort: Released) -> Iterator[dict[str, Any]]:
+    patients = {_id(row["patient"]): row.get("sex") or "unknown" for row in cohort.rows}
+    yield _group(cohort.study.name, list(patients))
+    yield _measure_report(cohort)
+    for patient, sex in patients.items():
+        yield {"resourceType": "Patient", "id": patient, "gender": sex}
+    for row in cohort.rows:
+        yield _observation(row, cohort.columns)
 
 
 def _id(text: str) -> str:
@@ -60,53 +67,38 @@ def _id(text: str) -> str:
     return text.replace("#", ".")
 
 
-def _group(study: Study, patients: list[str]) -> dict[str, Any]:
+def _group(name: str, patients: list[str]) -> dict[str, Any]:
+    about = {"id": "cohort", "type": "person", "actual": True, "name": name}
+    group = {"resourceType": "Group", **about, "quantity": len(patients)}
     members = [{"entity": {"reference": f"Patient/{patient}"}} for patient in patients]
-    group = {
-        "resourceType": "Group",
-        "id": "cohort",
-        "type": "person",
-        "actual": True,
-        "name": study.name,
-        "quantity": len(patients),
-    }
     return {**group, "member": members} if members else group
 
 
-def _measure_report(study: Study, rows: list[Row]) -> dict[str, Any]:
+def _measure_report(cohort: Released) -> dict[str, Any]:
     """Counts of each outcome and of each cause of non-relapse death."""
-    outcomes = {kind.value: [r for r in rows if r["outcome"] == kind] for kind in OutcomeKind}
-    causes = sorted({str(row["cause"]) for row in rows if row.get("cause")})
+    outcomes = Counter(row["outcome"] for row in cohort.rows)
+    causes = Counter(row["cause"] for row in cohort.rows if row.get("cause"))
+    group: dict[str, Any] = {"population": [_population(k, outcomes[k]) for k in OutcomeKind]}
     strata = [
-        {"value": {"text": cause},
-         "population": [_population(cause, sum(row["cause"] == cause for row in rows))]}
-        for cause in causes
-    ]  # fmt: skip
-    group: dict[str, Any] = {"population": [_population(k, len(v)) for k, v in outcomes.items()]}
+        {"value": {"text": cause}, "population": [_population(cause, n)]}
+        for cause, n in sorted(causes.items())
+    ]
     if strata:
         group["stratifier"] = [{"code": [{"text": "cause of death"}], "stratum": strata}]
-    cut = study.cut[:10] or "1900-01-01"
-    return {
-        "resourceType": "MeasureReport",
-        "id": "outcomes",
-        "status": "complete",
-        "type": "summary",
-        "measure": MEASURE,
-        "period": {"end": cut},
-        "group": [group],
-    }
+    about = {"id": "outcomes", "status": "complete", "type": "summary", "measure": MEASURE}
+    period = {"end": cohort.study.cut[:10] or "1900-01-01"}
+    return {"resourceType": "MeasureReport", **about, "period": period, "group": [group]}
 
 
 def _population(name: str, count: int) -> dict[str, Any]:
-    return {"code": {"text": name}, "count": count}
+    return {"code": {"text": str(name)}, "count": count}
 
 
 def _observation(row: Row, columns: tuple[Column, ...]) -> dict[str, Any]:
-    skip = ("patient", "episode", "sex")
     components = [
         {"code": {"coding": [{"system": CODES, "code": column.name}]}, **value}
         for column in columns
-        if column.name not in skip
+        if column.name not in _ELSEWHERE
         for value in _values(column, row[column.name])
     ]
     return {
@@ -125,23 +117,9 @@ def _values(column: Column, value: Any) -> list[dict[str, Any]]:
         return []
     if column.kind == "list":
         return [{"valueString": item} for item in value]
-    if column.kind in ("integer", "number") and column.unit:
+    if column.unit:
         return [{"valueQuantity": {"value": value, "unit": column.unit}}]
     if column.kind == "number":
         return [{"valueQuantity": {"value": value}}]
     name = {"integer": "valueInteger", "boolean": "valueBoolean"}.get(column.kind, "valueString")
     return [{name: value}]
-
-
-def _validated(resource: dict[str, Any]) -> dict[str, Any]:
-    from fhir.resources.R4B import get_fhir_model_class
-
-    try:
-        get_fhir_model_class(resource["resourceType"]).model_validate(resource)
-    except ValueError as problem:
-        raise CartNrmError(
-            f"A {resource['resourceType']} of the export is not valid FHIR:"
-            f" {type(problem).__name__}.",
-            "This is a fault of the program: nothing was written, please report it.",
-        ) from problem
-    return resource

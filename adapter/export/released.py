@@ -4,57 +4,61 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from adapter.errors import UsageError
-from adapter.export.columns import COLUMNS, Column
+from adapter.export.columns import COLUMNS, Column, rows_of
 from adapter.pseudonyms import OLDEST_AGE, Pseudonyms, Release, scrubbed
+from adapter.study import Study
 
 Row = dict[str, Any]
 
 
 class Released(NamedTuple):
-    """Rows for a file, their columns, and how many values were changed or removed, by reason."""
+    """What a writer gets: rows, their columns, and the account of values changed or removed."""
 
-    rows: list[Row]
+    study: Study
+    release: Release
     columns: tuple[Column, ...]
-    removed: dict[str, int]
+    rows: list[Row]
+    removed: dict[str, int]  # by column and reason
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return [column.name for column in self.columns]
+
+    @property
+    def about(self) -> Row:
+        """What the study is, as every format that has a place for it says."""
+        study = self.study
+        return {"study": study.name, "data_cut": study.cut, "synthetic": study.synthetic}
 
 
-def release_rows(rows: list[Row], release: Release) -> Released:
-    """Rows after pseudonyms, date mode, age cap, note scrubbing and the column allow-list."""
-    release.checked()
-    columns = _allowed(release)
-    removed: Counter[str] = Counter()
-    if release.pseudonyms is not None and not release.identified:
-        name = release.pseudonyms.of  # the order of the source would tell the order of its ids
-        rows = sorted(rows, key=lambda row: (name(row["patient"]), row["episode"]))
-    out = [
-        {column.name: _leaving(column, row, release, removed) for column in columns} for row in rows
-    ]
-    return Released(out, columns, dict(sorted(removed.items())))
+def released(study: Study, release: Release) -> Released:
+    """The cohort after pseudonyms, date mode, age cap, note scrubbing and the column allow-list."""
+    keys, rows = release.keys(), rows_of(study)
+    columns, removed = _allowed(release.columns), Counter[str]()
+    if keys is None:
+        kept = [{column.name: row[column.name] for column in columns} for row in rows]
+        return Released(study, release, columns, kept, {})
+    # The order of the source would tell the order of its ids.
+    rows.sort(key=lambda row: (keys.of(row["patient"]), row["episode"]))
+    kept = [{c.name: _leaving(c, row, release, keys) for c in columns} for row in rows]
+    for row, leaving in zip(rows, kept, strict=True):
+        changed = (c for c in columns if leaving[c.name] != row[c.name])
+        removed.update(f"{column.name} ({column.leaves})" for column in changed)
+    return Released(study, release, columns, kept, dict(sorted(removed.items())))
 
 
-def _allowed(release: Release) -> tuple[Column, ...]:
-    if not release.columns:
-        return COLUMNS
-    known = {column.name for column in COLUMNS}
-    unknown = [name for name in release.columns if name not in known]
-    if unknown:
-        raise UsageError(
-            f"Unknown column {', '.join(unknown)}.", f"Columns: {', '.join(sorted(known))}."
-        )
-    return tuple(column for column in COLUMNS if column.name in release.columns)
+def _allowed(names: tuple[str, ...]) -> tuple[Column, ...]:
+    known = sorted(column.name for column in COLUMNS)
+    if unknown := sorted(set(names) - set(known)):
+        raise UsageError(f"Unknown column {', '.join(unknown)}.", f"Columns: {', '.join(known)}.")
+    return tuple(column for column in COLUMNS if not names or column.name in names)
 
 
-def _leaving(column: Column, row: Row, release: Release, removed: Counter[str]) -> Any:
-    value = row[column.name]
-    if release.identified or release.pseudonyms is None or value is None:
-        return value
-    changed = _changed(column, value, str(row["patient"]), release, release.pseudonyms)
-    if changed != value:
-        removed[f"{column.name} ({column.leaves})"] += 1
-    return changed
-
-
-def _changed(column: Column, value: Any, patient: str, release: Release, keys: Pseudonyms) -> Any:
+def _leaving(column: Column, row: Row, release: Release, keys: Pseudonyms) -> Any:
+    value, patient = row[column.name], str(row["patient"])
+    if value is None:
+        return None
     match column.leaves:
         case "patient":
             return keys.of(patient)

@@ -8,12 +8,10 @@ from adapter.export.columns import answer_of
 from adapter.export.documents import dump
 from adapter.export.released import Released
 from adapter.incidence import Options, crude, incidence_of_table
-from adapter.model import Judged, OutcomeKind
-from adapter.pseudonyms import Release
+from adapter.model import EVENT_CODE, Judged, OutcomeKind
 from adapter.study import Study, follow_up_of
 
-#: Event codes of the cohort (adapter.model.EVENT_CODE).
-RELAPSE, NRM = 1, 2
+RELAPSE, NRM = EVENT_CODE[OutcomeKind.RELAPSE] or 1, EVENT_CODE[OutcomeKind.NRM] or 2
 
 
 def evaluable(judged: Iterable[Judged]) -> list[Judged]:
@@ -21,9 +19,9 @@ def evaluable(judged: Iterable[Judged]) -> list[Judged]:
     return [j for j in judged if j.outcome.event is not None and j.outcome.time is not None]
 
 
-def write_summary(study: Study, released: Released, release: Release) -> bytes:
+def write_summary(cohort: Released) -> bytes:
     """The aggregate as JSON; `pool` reads it, the keys study, n and events are its core."""
-    return (dump(summary_of(study, release.small_cells), indent=1) + "\n").encode("utf-8")
+    return dump(summary_of(cohort.study, cohort.release.small_cells), indent=1).encode("utf-8")
 
 
 def summary_of(study: Study, small_cells: int) -> dict[str, Any]:
@@ -35,8 +33,6 @@ def summary_of(study: Study, small_cells: int) -> dict[str, Any]:
     judged = evaluable(study.judged)
     data = follow_up_of(judged)
     options = Options(at=tuple(float(day) for day in study.plan.policy.horizons))
-    groups = {"product": _by(judged, "product", small_cells),
-              "indication": _by(judged, "indication", small_cells)}  # fmt: skip
     return {
         "kind": "cart-nrm summary",
         "version": 1,
@@ -52,14 +48,13 @@ def summary_of(study: Study, small_cells: int) -> dict[str, Any]:
         "small_cells_below": small_cells,
         "curves": incidence_of_table(data, options)["curves"] if data.n else [],
         "causes": suppressed(causes_of(judged), small_cells),
-        "groups": groups,
+        "groups": {by: _groups(judged, by, small_cells) for by in ("product", "indication")},
     }
 
 
 def causes_of(judged: Iterable[Judged]) -> dict[str, int]:
     """Non-relapse deaths by cause as it counts."""
-    answers = [answer_of(j) for j in judged if j.outcome.kind is OutcomeKind.NRM]
-    return dict(Counter(answer.cause.value for answer in answers if answer))
+    return dict(Counter(answer.cause.value for j in judged if (answer := answer_of(j))))
 
 
 def suppressed(counts: dict[str, int], small_cells: int) -> dict[str, int | None]:
@@ -74,17 +69,15 @@ def suppressed(counts: dict[str, int], small_cells: int) -> dict[str, int | None
     return {name: None if name in hidden else count for name, count in sorted(counts.items())}
 
 
-def _by(judged: Sequence[Judged], field: str, small_cells: int) -> list[dict[str, Any]]:
+def _groups(judged: Sequence[Judged], field: str, small_cells: int) -> list[dict[str, Any]]:
     """n and events of each product or indication; both hidden where either is small."""
-    names = [getattr(j.episode, field) or "not recorded" for j in judged]
-    n = Counter(names)
-    deaths = Counter(
-        name for name, j in zip(names, judged, strict=True) if j.outcome.kind is OutcomeKind.NRM
-    )
+    n, deaths = Counter[str](), Counter[str]()
+    for one in judged:
+        name = getattr(one.episode, field) or "not recorded"
+        n[name] += 1
+        deaths[name] += one.outcome.kind is OutcomeKind.NRM
     shown = suppressed({name: min(n[name], deaths[name] or n[name]) for name in n}, small_cells)
-    return [
-        {"group": name, "n": None, "events": None}
-        if shown[name] is None
-        else {"group": name, "n": n[name], "events": deaths[name]}
-        for name in sorted(n)
-    ]
+    cells = {
+        name: (n[name], deaths[name]) if shown[name] is not None else (None, None) for name in n
+    }
+    return [{"group": name, "n": cells[name][0], "events": cells[name][1]} for name in sorted(n)]

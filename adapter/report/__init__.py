@@ -1,13 +1,13 @@
 """The report: one self-contained HTML file, its figures as files, and a PDF where Chromium is."""
 
-import re
 from pathlib import Path
 
 from adapter.atomic import write_atomically
 from adapter.errors import StoreError, UsageError
 from adapter.pseudonyms import Pseudonyms
 from adapter.report import chromium
-from adapter.report.page import render, stylesheet
+from adapter.report.page import asset, render
+from adapter.report.svg import Drawing
 from adapter.report.view import Change, Changes, View
 from adapter.study import Study
 
@@ -41,29 +41,27 @@ def write_figures(study: Study, folder: Path, pseudonyms: Pseudonyms) -> list[Pa
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as problem:
         raise StoreError(f"The folder {folder} cannot be made: {problem.strerror}.") from None
-    written = []
-    for name, drawing in view.drawings.items():
-        panels = re.findall(r"<svg.*?</svg>", "".join(drawing.iter_chunks()))
-        for part, svg in enumerate(panels, start=1):
-            stem = f"{name}-{part}" if len(panels) > 1 else name
-            written += _figure_files(folder / stem, svg)
-    return written
+    return [
+        _write(folder / f"{name}{ending}", content)
+        for name, (drawing, svg) in view.pictures.items()
+        for ending, content in _files_of(drawing, "".join(svg.iter_chunks())).items()
+    ]
 
 
-def _figure_files(stem: Path, svg: str) -> list[Path]:
-    style = f"<style>{stylesheet()}</style>".replace("prefers-color-scheme: dark", "not all")
+def _files_of(drawing: Drawing, svg: str) -> dict[str, bytes]:
+    style = f"<style>{asset('style.css')}</style>".replace("prefers-color-scheme: dark", "not all")
     alone = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
     alone = alone.replace("<title", f"{style}<title", 1)
-    made = [_write(stem.with_suffix(".svg"), alone.encode("utf-8"))]
-    if chromium.installed() is None:
-        return made
-    width, height = (
-        int(float(n)) + 1 for n in svg.split('viewBox="0 0 ')[1].split('"', maxsplit=1)[0].split()
-    )
-    sheet = f"@page {{ size: {width}px {height}px; margin: 0; }} body {{ margin: 0; padding: 0; }}"
-    html = f"<!doctype html><meta charset=utf-8>{style}<style>{sheet}</style><body>{svg}"
-    pictures = {".png": chromium.pictured(html, width, height), ".pdf": chromium.printed(html)}
-    return made + [_write(stem.with_suffix(end), content) for end, content in pictures.items()]
+    made = {".svg": alone.encode("utf-8")}
+    if chromium.installed() is not None:
+        width, height = int(drawing.width) + 1, int(drawing.height) + 1
+        page = (
+            f"@page {{ size: {width}px {height}px; margin: 0; }} body {{ margin: 0; padding: 0; }}"
+        )
+        html = f"<!doctype html><meta charset=utf-8>{style}<style>{page}</style><body>{svg}"
+        made[".png"] = chromium.pictured(html, width, height)
+        made[".pdf"] = chromium.printed(html)
+    return made
 
 
 def _write(path: Path, content: bytes) -> Path:

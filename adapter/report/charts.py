@@ -4,29 +4,20 @@ Conventions: Morris 2019 (BMJ Open 9:e030215): intervals shown, extended risk ta
 ticks; steps to the last follow-up and never past it; percent from zero.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import htpy as h
 import numpy as np
 from htpy import Element, Node
 
-from adapter.incidence import Curve
-from adapter.intervals import limits
-from adapter.report.svg import (
-    Scale,
-    apart,
-    band,
-    frame,
-    label,
-    line,
-    px,
-    steps,
-    ticks_to,
-    width_of,
-)
+from adapter.incidence import Curve, RiskSets, risk_table
+from adapter.intervals import Floats, limits
+from adapter.report import svg
+from adapter.report.svg import Drawing, Scale, label, line, px
 
 DAYS_PER_MONTH = 30.4375
+MOST_RIBBONS = 4  # more intervals than this hide each other
 _SMALL = 11
 _TOP = 30.0  # room for the heading
 
@@ -53,31 +44,20 @@ class RiskRow(NamedTuple):
     """One row under the plot: a number at each tick."""
 
     name: str
-    values: tuple[int, ...]
+    values: Sequence[int]
     css: str = ""
 
 
 class Panel(NamedTuple):
-    """One plot: lines, the rows under it, and what is said in words to those who cannot see it."""
+    """One plot: curves, the rows under it, and what is said in words to those who cannot see it."""
 
-    name: str
-    lines: Sequence[Track]
+    tracks: Sequence[Track]
     axes: Axes
-    rows: Sequence[RiskRow]
-    title: str
     desc: str
+    rows: Sequence[RiskRow] = ()
+    size: tuple[float, float] = (720, 300)
     heading: str = "Cumulative incidence"
-
-
-class Plot(NamedTuple):
-    """Pixels of one panel: the plot's edges and the two scales."""
-
-    left: float
-    right: float
-    top: float
-    bottom: float
-    x: Scale
-    y: Scale
+    title: str = ""
 
 
 def month_ticks(last_day: float) -> tuple[float, ...]:
@@ -87,158 +67,127 @@ def month_ticks(last_day: float) -> tuple[float, ...]:
     return tuple(m * DAYS_PER_MONTH for m in range(0, int(months + 0.01) + 1, step))
 
 
-def curve_panel(panel: Panel, width: float, height: float) -> Element:
-    """The panel as SVG; margins are as wide as the widest label needs, so nothing overlaps."""
-    plot = _plot(panel, width, height)
-    rows_top = plot.bottom + 44
-    total = rows_top + 17 * len(panel.rows) + (16 if panel.rows else -6)
-    return frame(
-        panel.name,
-        (width, total),
-        (panel.title, panel.desc),
-        label(plot.left, 14, panel.heading, "strong"),
-        _grid(panel, plot),
-        [_ribbon(track, plot, panel.axes) for track in panel.lines if len(panel.lines) <= 4],
-        [_curve(track, plot, panel.axes) for track in panel.lines],
-        _end_labels(panel, plot),
-        _risk_rows(panel, plot, rows_top),
-    )
-
-
-def _plot(panel: Panel, width: float, height: float) -> Plot:
-    names = [width_of(row.name, _SMALL) for row in panel.rows]
-    left = max([40.0, *(w + 22 for w in names)])
-    right = width - max([24.0, *(width_of(track.name) + 12 for track in panel.lines)])
-    axes = panel.axes
-    x = Scale(0, max(axes.last_day, 1), left, right)
-    return Plot(left, right, _TOP, height, x, Scale(0, axes.top, height, _TOP))
-
-
-def _grid(panel: Panel, plot: Plot) -> Node:
-    axes = panel.axes
-    percent = [
-        [
-            line(plot.left, plot.y(v), plot.right, plot.y(v), "grid" if v else "axis"),
-            label(plot.left - 7, plot.y(v) + 4, f"{v * 100:.0f}%" if v == axes.top
-                  else f"{v * 100:.0f}", "faint", "end"),
-        ]
-        for v in ticks_to(axes.top)
-    ]  # fmt: skip
-    months = [
-        [
-            line(plot.x(t), plot.bottom, plot.x(t), plot.bottom + 4, "axis"),
-            label(plot.x(t), plot.bottom + 17, f"{t / DAYS_PER_MONTH:.0f}", "faint", "middle"),
-        ]
-        for t in axes.ticks
+def extended_rows(
+    sets: RiskSets, ticks: Iterable[float], events: Mapping[int, tuple[str, str]]
+) -> list[RiskRow]:
+    """At risk, the events (code: name and class) so far, censored: a column adds up to n."""
+    table = risk_table(sets, ticks)
+    happened = [
+        RiskRow(name, [row["events"][code] for row in table], css)
+        for code, (name, css) in events.items()
     ]
-    early = [
-        [
-            line(plot.x(day), plot.top, plot.x(day), plot.bottom, "mark"),
-            label(plot.x(day) + 3, plot.top + 9, f"d{day}", "tiny"),
-        ]
-        for day in axes.marks
-        if day < axes.last_day
-    ]
-    under = label((plot.left + plot.right) / 2, plot.bottom + 33, "Months from infusion", "faint",
-                  "middle")  # fmt: skip
-    return [percent, months, early, under]
+    at_risk = RiskRow("At risk", [row["at_risk"] for row in table])
+    return [at_risk, *happened, RiskRow("Censored", [row["censored"] for row in table])]
 
 
-def _points(track: Track, plot: Plot) -> tuple[list[float], list[float]]:
-    xs = [plot.x(t) for t in track.curve.times.tolist()]
-    return xs, [plot.y(v) for v in track.curve.estimate.tolist()]
+def value_at(curve: Curve, day: float) -> float:
+    """The curve's value on a day, as drawn."""
+    row = int(np.searchsorted(curve.times, day, "right")) - 1
+    return float(curve.estimate[row]) if row >= 0 else curve.start
 
 
-def _end(track: Track, plot: Plot, axes: Axes) -> float:
-    return plot.x(min(track.end, axes.last_day))
+def curve_panel(panel: Panel) -> Drawing:
+    """A line a track, with intervals while they are few, and the risk table below."""
+    plot, last = _Plot(panel), panel.axes.last_day
+    few = panel.tracks if len(panel.tracks) <= MOST_RIBBONS else ()
+    parts: list[Node] = [plot.ribbon(track) for track in few]
+    parts += [plot.curve(track) for track in panel.tracks]
+    heights = [value_at(track.curve, min(track.end, last)) for track in panel.tracks]
+    places = plot.apart(heights, 15)
+    for track, y in zip(panel.tracks, places, strict=True):
+        near = plot.end(track) > plot.right - 0.25 * (plot.right - plot.left)
+        x = plot.right if near else plot.end(track)  # labels of curves that end late line up
+        parts.append(label(x + 7, y, track.name, f"{track.css} ink"))
+    return plot.drawing(parts)
 
 
-def _curve(track: Track, plot: Plot, axes: Axes) -> Element:
-    xs, ys = _points(track, plot)
-    start = (plot.left, plot.y(track.curve.start))
-    path = steps(xs, ys, start, _end(track, plot, axes))
-    scale = f"{px(plot.left)} {px(plot.right)} {axes.last_day:g} {plot.bottom:g} {plot.top:g}"
-    return h.path(
-        {"data-scale": f"{scale} {axes.top:g}", "data-name": track.name},
-        class_=f"line {track.css}",
-        d=path,
-    )
-
-
-def _ribbon(track: Track, plot: Plot, axes: Axes) -> Node:
-    lower, upper = limits(track.curve.estimate, track.curve.se)
-    xs = np.array([plot.x(t) for t in track.curve.times.tolist()])
-    low = np.array([plot.y(v) for v in lower.tolist()])
-    high = np.array([plot.y(min(v, axes.top)) for v in upper.tolist()])
-    path = band(xs, low, high, _end(track, plot, axes))
-    return path and h.path(class_=f"ribbon {track.css}", d=path)
-
-
-def value_at_end(track: Track, axes: Axes) -> float:
-    """The curve's value where it stops on the plot."""
-    reach = min(track.end, axes.last_day)
-    row = int(np.searchsorted(track.curve.times, reach, "right")) - 1
-    return float(track.curve.estimate[row]) if row >= 0 else track.curve.start
-
-
-def _end_labels(panel: Panel, plot: Plot) -> Node:
-    ys = [plot.y(value_at_end(track, panel.axes)) + 4 for track in panel.lines]
-    moved = apart(ys, 15, plot.top + 4, plot.bottom)
-    near = plot.right - 0.25 * (plot.right - plot.left)  # labels of curves that end late line up
-    ends = [_end(track, plot, panel.axes) for track in panel.lines]
-    return [
-        label((plot.right if end > near else end) + 7, y, track.name, f"{track.css} ink")
-        for track, y, end in zip(panel.lines, moved, ends, strict=True)
-    ]
-
-
-def _risk_rows(panel: Panel, plot: Plot, top: float) -> Node:
-    if not panel.rows:
-        return None
-    return [
-        line(0, top - 2, plot.right, top - 2, "grid"),
-        [
-            [
-                label(0, top + 13 + 17 * i, row.name, f"small {row.css}"),
-                [
-                    label(plot.x(t), top + 13 + 17 * i, f"{value:,}", f"small {row.css}", "middle")
-                    for t, value in zip(panel.axes.ticks, row.values, strict=True)
-                ],
-            ]
-            for i, row in enumerate(panel.rows)
-        ],
-    ]
-
-
-def stacked_panel(panel: Panel, width: float, height: float) -> Element:
+def stacked_panel(panel: Panel) -> Drawing:
     """Curves on top of each other as areas: what adds up is seen to add up.
 
     The lines come from the bottom layer upwards; all share one grid of times.
     """
-    plot = _plot(panel, width, height)
-    below = np.zeros_like(panel.lines[0].curve.estimate) if panel.lines else np.zeros(0)
-    areas: list[Node] = []
-    middles: list[float] = []
-    end = plot.x(panel.axes.last_day)
-    for track in panel.lines:
-        above = below + track.curve.estimate
-        xs = np.array([plot.x(t) for t in track.curve.times.tolist()])
-        low, high = (np.array([plot.y(v) for v in part.tolist()]) for part in (below, above))
-        first = np.array([plot.left, *xs.tolist()])
-        zero = plot.y(0)
-        path = band(first, np.array([zero, *low.tolist()]), np.array([zero, *high.tolist()]), end)
-        areas.append(path and h.path(class_=f"area {track.css}", d=path))
-        reach = int(np.searchsorted(track.curve.times, panel.axes.last_day, "right")) - 1
-        middles.append(float((below[reach] + above[reach]) / 2) if reach >= 0 else 0.0)
-        below = above
-    places = apart([plot.y(v) + 4 for v in middles], 14, plot.top + 4, plot.bottom)
-    names = [
-        [
-            line(end + 2, plot.y(v), end + 9, y - 4, "leader"),
-            label(end + 12, y, track.name, "small"),
+    plot, last = _Plot(panel), panel.axes.last_day
+    below = np.zeros_like(panel.tracks[0].curve.estimate)
+    parts, middles, floor = list[Node](), list[float](), 0.0
+    for track in panel.tracks:
+        above, height = below + track.curve.estimate, value_at(track.curve, last)
+        parts.append(plot.area(track, below, above, "area"))
+        middles.append(floor + height / 2)
+        below, floor = above, floor + height
+    places = plot.apart(middles, 14)
+    for track, y, middle in zip(panel.tracks, places, middles, strict=True):
+        parts.append(line(plot.right + 2, plot.y(middle), plot.right + 9, y - 4, "leader"))
+        parts.append(label(plot.right + 12, y, track.name, "small"))
+    return plot.drawing(parts)
+
+
+class _Plot:
+    """One panel in pixels; margins are as wide as the widest label needs, so nothing overlaps."""
+
+    def __init__(self, panel: Panel) -> None:
+        width, self.bottom = panel.size
+        self.panel, self.axes = panel, panel.axes
+        self.left = max([40.0, *(svg.width_of(row.name, _SMALL) + 22 for row in panel.rows)])
+        self.right = width - max([24.0, *(svg.width_of(t.name) + 12 for t in panel.tracks)])
+        self.x = Scale(0, max(self.axes.last_day, 1), self.left, self.right)
+        self.y = Scale(0, self.axes.top, self.bottom, _TOP)
+
+    def drawing(self, parts: Node) -> Drawing:
+        """Heading, axes, what is drawn, and the rows below."""
+        panel = self.panel
+        heading = label(self.left, 14, panel.heading, "strong")
+        height = self.bottom + 40 + (20 + 17 * len(panel.rows) if panel.rows else 0)
+        parts = [heading, self._grid(), parts, self._risk_rows()]
+        return Drawing(panel.size[0], height, panel.desc, parts, panel.title)
+
+    def end(self, track: Track) -> float:
+        """The pixel where a curve stops."""
+        return self.x(min(track.end, self.axes.last_day))
+
+    def apart(self, values: Sequence[float], gap: float) -> list[float]:
+        """Baselines for the names of curves that end at these values."""
+        return svg.apart([self.y(v) + 4 for v in values], gap, _TOP + 4, self.bottom)
+
+    def curve(self, track: Track) -> Element:
+        """The step line; the script reads values off it by `data-scale`."""
+        ends = f"{px(self.left)} {px(self.right)} {self.axes.last_day:g}"
+        scale = f"{ends} {self.bottom:g} {_TOP:g} {self.axes.top:g}"
+        xs = [self.x(t) for t in track.curve.times.tolist()]
+        ys = [self.y(v) for v in track.curve.estimate.tolist()]
+        path = svg.steps(xs, ys, (self.left, self.y(track.curve.start)), self.end(track))
+        data = {"data-scale": scale, "data-name": track.name}
+        return h.path(data, class_=f"line {track.css}", d=path)
+
+    def ribbon(self, track: Track) -> Node:
+        """The interval around a curve."""
+        lower, upper = limits(track.curve.estimate, track.curve.se)
+        return self.area(track, lower, np.minimum(upper, self.axes.top), "ribbon")
+
+    def area(self, track: Track, lower: Floats, upper: Floats, css: str) -> Node:
+        """What lies between two step functions at the times of a track."""
+        xs = np.array([self.x(t) for t in track.curve.times.tolist()])
+        low, high = (np.array([self.y(v) for v in part.tolist()]) for part in (lower, upper))
+        path = svg.band(xs, low, high, self.end(track))
+        return path and h.path(class_=f"{css} {track.css}", d=path)
+
+    def _grid(self) -> Node:
+        middle = (self.left + self.right) / 2
+        months = [(t, f"{t / DAYS_PER_MONTH:.0f}") for t in self.axes.ticks]
+        early = [day for day in self.axes.marks if day < self.axes.last_day]
+        return [
+            svg.percent_axis(self.y, self.left, self.right, svg.ticks_to(self.axes.top)),
+            svg.axis_below(self.x, self.bottom, months),
+            [line(self.x(day), _TOP, self.x(day), self.bottom, "mark") for day in early],
+            [label(self.x(day) + 3, _TOP + 9, f"d{day}", "tiny") for day in early],
+            label(middle, self.bottom + 33, "Months from infusion", "faint", "middle"),
         ]
-        for track, y, v in zip(panel.lines, places, middles, strict=True)
-    ]
-    return frame(panel.name, (width, height + 40), (panel.title, panel.desc),
-                 label(plot.left, 14, panel.heading, "strong"), _grid(panel, plot), areas,
-                 names)  # fmt: skip
+
+    def _risk_rows(self) -> Node:
+        top = self.bottom + 44
+        drawn: list[Node] = [line(0, top - 2, self.right, top - 2, "grid")]
+        for i, row in enumerate(self.panel.rows):
+            y, css = top + 13 + 17 * i, f"small {row.css}"
+            drawn.append(label(0, y, row.name, css))
+            for t, value in zip(self.axes.ticks, row.values, strict=True):
+                drawn.append(label(self.x(t), y, f"{value:,}", css, "middle"))
+        return self.panel.rows and drawn

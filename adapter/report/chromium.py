@@ -17,6 +17,7 @@ _QUIET = (
 )  # fmt: skip
 _SECONDS = 120
 _SHARP = 3  # device pixels for one pixel of a picture: about 290 dpi at printed size
+_OTHERWISE = "Write the report as .html and print it from a browser."
 
 
 def installed() -> str | None:
@@ -26,26 +27,21 @@ def installed() -> str | None:
 
 def printed(html: str) -> bytes:
     """The page as PDF; UsageError with another way when there is no browser or it fails."""
-    return _run(html, "out.pdf", "--no-pdf-header-footer", "--print-to-pdf={out}")
+    return _run(html, "--no-pdf-header-footer", "--print-to-pdf={out}")
 
 
 def pictured(html: str, width: int, height: int) -> bytes:
     """The page as PNG of that size."""
     size = f"--window-size={width},{height}"
-    return _run(
-        html, "out.png", size, f"--force-device-scale-factor={_SHARP}", "--screenshot={out}"
-    )
+    return _run(html, size, f"--force-device-scale-factor={_SHARP}", "--screenshot={out}")
 
 
-def _run(html: str, name: str, *options: str) -> bytes:
+def _run(html: str, *options: str) -> bytes:
     browser = installed()
     if browser is None:
-        raise UsageError(
-            "A PDF needs Chromium or Chrome, and neither is installed.",
-            "Write the report as .html and print it from a browser.",
-        )
+        raise UsageError("A PDF needs Chromium or Chrome, and neither is installed.", _OTHERWISE)
     with tempfile.TemporaryDirectory() as folder:
-        source, out = Path(folder, "page.html"), Path(folder, name)
+        source, out = Path(folder, "page.html"), Path(folder, "out.png")
         source.write_text(html, encoding="utf-8")
         sandbox = () if os.geteuid() else ("--no-sandbox",)  # Chromium refuses to run as root
         told = (option.replace("{out}", str(out)) for option in options)
@@ -56,7 +52,5 @@ def _run(html: str, name: str, *options: str) -> bytes:
             )
             return out.read_bytes()
         except (subprocess.SubprocessError, OSError) as problem:
-            raise UsageError(
-                f"Chromium could not print the report: {type(problem).__name__}.",
-                "Write the report as .html and print it from a browser.",
-            ) from None
+            what = f"Chromium could not print the report: {type(problem).__name__}."
+            raise UsageError(what, _OTHERWISE) from None

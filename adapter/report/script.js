@@ -47,9 +47,18 @@
     });
   };
 
-  const tools = (form) => {
-    const holder = document.getElementById("cards");
+  // The tools over the cards of the deaths: which cause, only those to review, in which order.
+  const tools = (holder) => {
     const first = [...holder.children];
+    const form = document.createElement("form");
+    form.className = "tools";
+    form.innerHTML = `<label>Cause <select name="cause"><option value="">all</option></select></label>
+      <label><input type="checkbox" name="review"> awaiting review only</label>
+      <label>Order <select name="order"><option value="">review first</option>
+        <option value="day">day of death</option></select></label><output></output>`;
+    for (const cause of [...new Set(first.map((card) => card.dataset.cause))].sort())
+      form.elements.cause.add(new Option(cause));
+    holder.before(form);
     const apply = () => {
       const data = new FormData(form);
       const order = data.get("order") === "day"
@@ -63,11 +72,10 @@
       }
       form.querySelector("output").textContent = `${shown} of ${first.length}`;
     };
-    form.hidden = false;
     form.addEventListener("input", apply);
     apply();
   };
 
   document.querySelectorAll("svg").forEach(readOut);
-  document.querySelectorAll("form.tools").forEach(tools);
+  document.querySelectorAll("#cards").forEach(tools);
 })();

@@ -1,51 +1,28 @@
 """The study as the sections read it: computed once, with pseudonyms and numbered figures."""
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import htpy as h
 import numpy as np
 from htpy import Element, Node
 
-from adapter.export.columns import answer_of
-from adapter.export.summary import NRM, RELAPSE, evaluable
-from adapter.incidence import Curve, FollowUp, RiskSets, count, cumulative_incidence
+from adapter.export import NRM, RELAPSE, answer_of, evaluable
+from adapter.incidence import Curve, count, crude, cumulative_incidence
 from adapter.intervals import limits
 from adapter.model import Cause, Judged, OutcomeKind
-from adapter.pseudonyms import Pseudonyms, scrubbed
-from adapter.report.charts import month_ticks
-from adapter.report.svg import nice_top
+from adapter.pseudonyms import Pseudonyms
+from adapter.report.charts import Axes, Track, month_ticks
+from adapter.report.svg import Drawing, nice_top
+from adapter.report.words import at, say, slug
 from adapter.study import Study, follow_up_of
-
-__all__ = ["NRM", "RELAPSE", "Change", "Changes", "Section", "View", "plain", "rounded", "share"]
 
 #: Curves stop where fewer than this many, or a tenth of a small cohort, are left (convention).
 FEW_AT_RISK = 10
-
-CAUSE_WORDS: dict[Cause, str] = {
-    Cause.INFECTION: "Infection",
-    Cause.SECOND_MALIGNANCY: "Second malignancy",
-    Cause.CARDIOVASCULAR_RESPIRATORY: "Cardiovascular or respiratory",
-    Cause.NEUROTOXICITY: "Neurotoxicity / ICANS",
-    Cause.CRS: "CRS",
-    Cause.IEC_HS: "IEC-HS",
-    Cause.HEMORRHAGE: "Hemorrhage",
-    Cause.ORGAN_FAILURE: "Organ failure",
-    Cause.OTHER: "Other",
-    Cause.UNKNOWN: "Unknown",
-}
+Rows = Sequence[Sequence[Node]]
 _NUMERIC = "0123456789–-<"
-_WORDS = {
-    "covid19": "COVID-19",
-    "mds_aml": "MDS/AML",
-    "t_cell": "T-cell",
-    "nrm": "NRM",
-    "B_ALL": "B-ALL",
-    "pjp_prophylaxis": "PJP prophylaxis",
-}
 
 
 class Change(NamedTuple):
@@ -63,37 +40,29 @@ class Changes(NamedTuple):
     changes: tuple[Change, ...] = ()
 
 
-class Section(NamedTuple):
-    """One chapter: its anchor, its heading, and what is in it."""
+class Group:
+    """Some episodes, their follow-up and their two curves."""
 
-    anchor: str
-    heading: str
-    body: Node
+    def __init__(self, name: str, judged: Sequence[Judged]) -> None:
+        self.name, self.judged, self.n = name, judged, len(judged)
+        self.data = follow_up_of(judged)
+        self.sets = count(self.data, (RELAPSE, NRM))
+        self.nrm = cumulative_incidence(self.sets, NRM)
+        self.relapse = cumulative_incidence(self.sets, RELAPSE)
 
+    @property
+    def crude(self) -> dict[str, Any]:
+        """Non-relapse deaths over patients, with Wilson limits."""
+        return crude(self.data, NRM)
 
-def plain(name: str) -> str:
-    """A name of ours as words: organism_not_identified -> organism not identified."""
-    return _WORDS.get(name, name.replace("_", " "))
+    @property
+    def end(self) -> float:
+        """The last day anybody of the group was under observation."""
+        return float(self.sets.times[-1]) if len(self.sets.times) else 0.0
 
-
-def sentence_case(text: str) -> str:
-    """The first letter large, the others as they are: COVID-19 stays COVID-19."""
-    return text[:1].upper() + text[1:]
-
-
-def key(css: str, words: str) -> Element:
-    """A patch of colour and what it means, for a caption."""
-    return h.span(".key")[h.i(class_=f"patch {css}", aria_hidden="true"), words]
-
-
-def rounded(value: float | None, digits: int = 1) -> str:
-    """A proportion as percent, or a dash when it is not known."""
-    return "–" if value is None or value != value else f"{value * 100:.{digits}f}%"
-
-
-def share(part: int, whole: int) -> str:
-    """A count with its percentage."""
-    return f"{part:,} ({part / whole * 100:.1f}%)" if whole else f"{part:,}"
+    def track(self, outcome: str, name: str, css: str) -> Track:
+        """Its curve of `nrm` or `relapse`, to be drawn."""
+        return Track(name, css, getattr(self, outcome), self.end)
 
 
 @dataclass
@@ -105,28 +74,23 @@ class View:
     changes: Changes | None = None
     figures: int = 0
     tables: int = 0
-    drawings: dict[str, Element] = field(default_factory=dict)
+    pictures: dict[str, tuple[Drawing, Element]] = field(default_factory=dict)  # by file name
 
     @cached_property
-    def judged(self) -> list[Judged]:
+    def whole(self) -> Group:
         """Evaluable episodes: the denominator of every curve."""
-        return evaluable(self.study.judged)
+        return Group("all", evaluable(self.study.judged))
+
+    @property
+    def judged(self) -> Sequence[Judged]:
+        """The evaluable episodes themselves."""
+        return self.whole.judged
 
     @cached_property
     def deaths(self) -> list[Judged]:
         """Non-relapse deaths, by day of death."""
         found = [j for j in self.judged if j.outcome.kind is OutcomeKind.NRM]
         return sorted(found, key=lambda j: (day_of(j), j.episode.name))
-
-    @cached_property
-    def data(self) -> FollowUp:
-        """Times and events of all evaluable episodes."""
-        return follow_up_of(self.judged)
-
-    @cached_property
-    def sets(self) -> RiskSets:
-        """Risk sets of the whole cohort."""
-        return count(self.data, (RELAPSE, NRM))
 
     @cached_property
     def names(self) -> dict[str, str]:
@@ -137,38 +101,27 @@ class View:
     @cached_property
     def last_day(self) -> float:
         """Where curves are cut: the last day with enough patients still under observation."""
-        enough = min(FEW_AT_RISK, max(1, self.data.n // 10))
-        days = self.sets.times[self.sets.at_risk >= enough]
+        enough = min(FEW_AT_RISK, max(1, self.whole.n // 10))
+        days = self.whole.sets.times[self.whole.sets.at_risk >= enough]
         return float(days[-1]) if len(days) else 0.0
 
     @property
-    def ticks(self) -> tuple[float, ...]:
-        """The month ticks all panels share."""
-        return month_ticks(self.last_day)
-
-    @cached_property
-    def horizon(self) -> int:
-        """The day the report reads its numbers at: a year, or the longest horizon reached."""
-        reached = [day for day in self.study.plan.policy.horizons if day <= self.last_day]
-        return 365 if 365 in reached else max(reached, default=0)
+    def days(self) -> list[int]:
+        """The horizons of the policy that the curves reach."""
+        return [day for day in self.study.plan.policy.horizons if day <= self.last_day]
 
     @property
-    def horizon_words(self) -> str:
+    def horizon(self) -> int:
+        """The day the report reads its numbers at: a year, or the longest horizon reached."""
+        return 365 if 365 in self.days else max(self.days, default=0)
+
+    @property
+    def when(self) -> str:
         """The horizon as a reader says it."""
         return "12 months" if self.horizon == 365 else f"day {self.horizon}"
 
-    @cached_property
-    def nrm(self) -> Curve:
-        """Cumulative incidence of non-relapse mortality."""
-        return cumulative_incidence(self.sets, NRM)
-
-    @cached_property
-    def relapse(self) -> Curve:
-        """Cumulative incidence of relapse or progression."""
-        return cumulative_incidence(self.sets, RELAPSE)
-
-    def top(self, curves: Iterable[Curve]) -> float:
-        """A percent axis that holds these curves and four fifths of their intervals."""
+    def axes(self, curves: Iterable[Curve], every: int = 1, marks: tuple[int, ...] = ()) -> Axes:
+        """Axes that hold these curves and four fifths of their intervals; ticks by months."""
         highest = 0.0
         for curve in curves:
             shown = curve.times <= self.last_day
@@ -177,37 +130,65 @@ class View:
                 known = np.sort(upper[upper == upper])
                 ribbon = float(known[len(known) * 4 // 5]) if len(known) else 0.0
                 highest = max(highest, float(curve.estimate[shown].max()), ribbon)
-        return nice_top(min(highest, 1.0))
+        ticks = month_ticks(self.last_day)[::every]
+        return Axes(self.last_day, nice_top(min(highest, 1.0)), ticks, marks)
+
+    def reading(self, tracks: Iterable[Track]) -> str:
+        """Curves read at the horizon, in words."""
+        read = "; ".join(f"{track.name} {at(track.curve, self.horizon)}" for track in tracks)
+        return f"At {self.when}: {read}."
 
     # -- numbering ------------------------------------------------------------------------
 
-    def figure(self, title: str, drawing: Callable[[str], Element], note: Node, table: Node) -> (
-        Element
-    ):  # fmt: skip
-        """A numbered figure with its numbers in a real table behind it."""
+    def figure(
+        self, name: str, drawn: Drawing | list[Drawing], rows: Rows, more: Sequence[str] = (),
+        **values: object,
+    ) -> Element:  # fmt: skip
+        """A numbered figure of one or more panels, with its numbers in a real table behind it.
+
+        Its words are the entry `name` of words.toml, filled in with `values`; `more` are heads of
+        columns that depend on the data.
+        """
         self.figures += 1
-        name = f"figure-{self.figures}"
-        drawn = drawing(name)
-        self.drawings[f"{self.figures:02d}-{slug(title)}"] = drawn
-        return h.figure(class_="plate")[
-            h.figcaption[
-                h.b[f"Figure {self.figures}."], " ", h.span(".caption")[f"{title}."], " ", note
-            ],
-            scrolling(f"Figure {self.figures}", drawn),
+        said, number = say(name, **values), f"Figure {self.figures}"
+        panels = drawn if isinstance(drawn, list) else [drawn]
+        framed = []
+        for i, panel in enumerate(panels, start=1):
+            part = f"-{i}" if len(panels) > 1 else ""
+            svg = panel.framed(f"figure-{self.figures}{part}", said["title"])
+            self.pictures[f"{self.figures:02d}-{slug(said['title'])}{part}"] = panel, svg
+            framed.append(svg)
+        css = {1: None, 2: "panels two"}.get(len(panels), "panels three")
+        key = [patch(css, words) for css, words in said.get("key", {}).items()]
+        behind, numbers = f"Numbers of figure {self.figures}", grid([*said["head"], *more], rows)
+        return h.figure(".plate")[
+            h.figcaption[caption(number, said["title"]), " ", key, said.get("note")],
+            scrolling(number, h.div(class_=css)[framed] if css else framed),
             h.details(".numbers")[
-                h.summary[numbers := f"Numbers of figure {self.figures}"], scrolling(numbers, table)
+                h.summary[behind],
+                scrolling(behind, numbers),
             ],
         ]
 
-    def table(self, title: str, head: Sequence[str], rows: Sequence[Sequence[Node]],
-              note: Node = None) -> Element:  # fmt: skip
-        """A numbered table."""
+    def table(self, name: str, rows: Rows, more: Sequence[str] = (), **values: object) -> Node:
+        """A numbered table with its words from words.toml, and nothing when there are no rows."""
+        if not rows:
+            return None
         self.tables += 1
-        return h.div(".plate")[
-            scrolling(f"Table {self.tables}", grid(head, rows, h.caption[
-                h.b[f"Table {self.tables}."], " ", f"{title}."])),
-            note and h.p(".note")[note],
-        ]  # fmt: skip
+        said, number = say(name, **values), f"Table {self.tables}"
+        content = grid([*said["head"], *more], rows, h.caption[caption(number, said["title"])])
+        note = said.get("note")
+        return h.div(".plate")[scrolling(number, content), note and h.p(".note")[note]]
+
+
+def caption(number: str, title: str) -> Node:
+    """The number and title of a figure or table."""
+    return [h.b[f"{number}."], " ", h.span(".caption")[title, "."]]
+
+
+def patch(css: str, words: str) -> Element:
+    """A patch of colour and what it means."""
+    return h.span(".key")[h.i(class_=f"patch {css}", aria_hidden="true"), words]
 
 
 def scrolling(name: str, content: Node) -> Element:
@@ -215,25 +196,19 @@ def scrolling(name: str, content: Node) -> Element:
     return h.div(".scroll", tabindex="0", role="region", aria_label=name)[content]
 
 
-def grid(head: Sequence[str], rows: Sequence[Sequence[Node]], caption: Node = None) -> Element:
+def grid(head: Sequence[str], rows: Rows, caption: Node = None) -> Element:
     """A plain table: the first column names the row; columns of words are set to the left."""
     css = ["words" if _worded(column) else None for column in zip(*rows, strict=True)]
     css = css or [None] * len(head)
-    return h.table[
-        caption,
-        h.thead[
-            h.tr[(h.th(scope="col", class_=c)[name] for name, c in zip(head, css, strict=True))]
-        ],
-        h.tbody[
-            (
-                h.tr[
-                    h.th(scope="row")[row[0]],
-                    (h.td(class_=c)[cell] for cell, c in zip(row[1:], css[1:], strict=True)),
-                ]
-                for row in rows
-            )
-        ],
-    ]
+    names = (h.th(scope="col", class_=c)[name] for name, c in zip(head, css, strict=True))
+    body = (
+        h.tr[
+            h.th(scope="row")[row[0]],
+            (h.td(class_=c)[cell] for cell, c in zip(row[1:], css[1:], strict=True)),
+        ]
+        for row in rows
+    )
+    return h.table[caption, h.thead[h.tr[names]], h.tbody[body]]
 
 
 def _worded(column: Sequence[Node]) -> bool:
@@ -250,40 +225,3 @@ def cause_of(judged: Judged) -> Cause:
     """The cause that counts; unknown when there is none."""
     answer = answer_of(judged)
     return answer.cause if answer else Cause.UNKNOWN
-
-
-def tally(names: Iterable[str]) -> Mapping[str, int]:
-    """Counts, largest first, then by name."""
-    found: dict[str, int] = {}
-    for name in names:
-        found[name] = found.get(name, 0) + 1
-    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
-
-
-def estimate_at(curve: Curve, day: float) -> tuple[float, float, float]:
-    """Estimate and log-log limits at a day; NaN where not estimable."""
-    value, se = curve.at(day)
-    lower, upper = limits(value, se)
-    return value, float(lower), float(upper)
-
-
-def with_interval(curve: Curve, day: float) -> str:
-    """6.1% (4.2–8.4)."""
-    return interval_words(*estimate_at(curve, day))
-
-
-def interval_words(value: float, lower: float, upper: float) -> str:
-    """An estimate with its limits, or as much of it as is known."""
-    if lower != lower or upper != upper:
-        return rounded(value)
-    return f"{rounded(value)} ({lower * 100:.1f}–{upper * 100:.1f})"
-
-
-def safe(text: str) -> str:
-    """Words of a rule or note without references and dates of the source."""
-    return scrubbed(text)
-
-
-def slug(text: str) -> str:
-    """A file name of a title."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60]

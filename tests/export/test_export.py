@@ -13,9 +13,8 @@ from adapter.errors import ConfigError, StoreError, UsageError
 from adapter.export import FORMATS, Release, export_cohort, rows_of
 from adapter.export.columns import COLUMNS
 from adapter.export.delimited import cell
-from adapter.export.dictionary import dictionary_page
-from adapter.export.documents import schema
-from adapter.export.released import release_rows
+from adapter.export.dictionary import dictionary_page, schema
+from adapter.export.released import released
 from adapter.model import Cause, Certainty, Decision, Judged, OutcomeKind
 from adapter.pseudonyms import Pseudonyms
 from tests.export.readers import READERS
@@ -39,7 +38,7 @@ def test_what_goes_out_comes_back(tmp_path: Path, ending: str, identified: bool)
     if ending == ".parquet":
         pytest.importorskip("pyarrow", reason="Parquet needs the optional pyarrow")
     release = Release(identified=True) if identified else RELEASE
-    expected = release_rows(rows_of(STUDY), release).rows
+    expected = released(STUDY, release).rows
     assert expected == READERS[ending](export(tmp_path, ending, release))
 
 
@@ -130,17 +129,17 @@ def test_a_formula_in_a_workbook_is_text(tmp_path: Path) -> None:
 
 def test_the_allow_list_limits_the_columns() -> None:
     """Only the named columns leave; an unknown name is an error, not an empty column."""
-    released = release_rows(rows_of(STUDY), Release(KEY, columns=("patient", "event")))
-    assert {"patient", "event"} == {name for row in released.rows for name in row}
+    rows = released(STUDY, Release(KEY, columns=("patient", "event"))).rows
+    assert {"patient", "event"} == {name for row in rows for name in row}
     with pytest.raises(UsageError, match="Unknown column"):
-        release_rows([], Release(KEY, columns=("name",)))
+        released(STUDY, Release(KEY, columns=("name",)))
 
 
 def test_the_order_of_rows_does_not_tell_the_order_of_ids() -> None:
     """Rows come by pseudonym, also when the allow-list leaves the episode out."""
-    released = release_rows(rows_of(STUDY), Release(KEY, columns=("patient",))).rows
+    rows = released(STUDY, Release(KEY, columns=("patient",))).rows
     assert sorted(KEY.of(j.episode.patient) for j in STUDY.judged) == [
-        row["patient"] for row in released
+        row["patient"] for row in rows
     ]
 
 
@@ -148,7 +147,7 @@ def test_ages_over_89_are_one_class() -> None:
     """90 means 90 or older; 89 stays 89."""
     people = [judged_of(Person(n, OutcomeKind.ALIVE, 9, age=age)) for n, age in
               enumerate((88, 89, 90, 97))]  # fmt: skip
-    rows = release_rows(rows_of(study_of(people)), RELEASE).rows
+    rows = released(study_of(people), RELEASE).rows
     assert [88, 89, 90, 90] == sorted(row["age_years"] for row in rows)
 
 

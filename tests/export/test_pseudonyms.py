@@ -105,7 +105,7 @@ def test_date_modes() -> None:
 def test_a_pseudonymous_release_needs_a_key() -> None:
     """There is no default key."""
     with pytest.raises(ConfigError, match="needs the key"):
-        Release().checked()
+        Release().keys()
 
 
 def test_scrubbing_takes_out_references_and_dates_and_leaves_words() -> None:

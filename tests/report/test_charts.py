@@ -17,7 +17,8 @@ from adapter.report.charts import Axes, Panel, RiskRow, Track, curve_panel, mont
 from adapter.report.sections.deaths import day_line, marks_of
 from adapter.report.sections.outcomes import by_group, outcomes
 from adapter.report.svg import apart, band, nice_top, px, steps, ticks_to, wrapped
-from adapter.report.view import View, grid, plain, rounded, sentence_case
+from adapter.report.view import View, grid
+from adapter.report.words import plain, rounded, say, sentence_case
 from tests.report.studies import Person, a_study, fact, judged_of
 
 KEY = Pseudonyms(bytes(range(32)))
@@ -92,25 +93,26 @@ def test_risk_tables_of_the_main_figure_add_up() -> None:
     """At risk, both events and censored add up to n in every column."""
     view = View(a_study(150), KEY)
     outcomes(view)
-    svg = str(next(iter(view.drawings.values())))
-    rows = re.findall(r'text-anchor="middle" x="[\d.]+" y="[\d.]+">([\d,]+)</text>', svg)
-    columns = len(view.ticks)
+    ((_, svg),) = view.pictures.values()
+    rows = re.findall(r'text-anchor="middle" x="[\d.]+" y="[\d.]+">([\d,]+)</text>', str(svg))
+    columns = len(view.axes([]).ticks)
     table = np.array([int(cell) for cell in rows[columns:]]).reshape(4, columns)
-    assert [view.data.n] * columns == table.sum(axis=0).tolist()
+    assert [view.whole.n] * columns == table.sum(axis=0).tolist()
 
 
 def test_a_panel_says_in_words_what_it_shows() -> None:
     """Title and description come first in the picture."""
     curve = Curve(np.array([5.0]), np.array([0.5]), np.array([0.1]))
-    panel = Panel("f", [Track("NRM", "c1", curve, 9)], Axes(10, 1, (0.0,)),
-                  [RiskRow("At risk", (2,))], "T", "D")  # fmt: skip
-    assert '<title id="f-t">T</title><desc id="f-d">D</desc>' in str(curve_panel(panel, 300, 100))
+    panel = Panel([Track("NRM", "c1", curve, 9)], Axes(10, 1, (0.0,)), "D",
+                  [RiskRow("At risk", (2,))])  # fmt: skip
+    svg = curve_panel(panel).framed("f", "T")
+    assert '<title id="f-t">T</title><desc id="f-d">D</desc>' in str(svg)
 
 
 def test_groups_too_small_for_a_curve_are_said() -> None:
     """Episodes that are in no curve are counted in the note."""
     study = a_study(60)
-    html = str(h.div[by_group(View(study, KEY)).body])
+    html = str(h.div[by_group(View(study, KEY))])
     assert "Not drawn" in html
 
 
@@ -129,7 +131,7 @@ def test_repeats_of_an_infection_are_one() -> None:
 def test_the_day_line_marks_evidence_and_death() -> None:
     """Infusion is a mark at day 0, death a cross at the end."""
     dead = next(j for j in a_study(200).judged if j.verdict and len(marks_of(j)) > 1)
-    svg = str(day_line("x", marks_of(dead), 50))
+    svg = str(day_line(marks_of(dead), 50).framed("x", "Day line"))
     assert "death, day 50" in svg
     assert 1 == svg.count('class="cross"')
 
@@ -146,3 +148,8 @@ def test_words() -> None:
     assert "COVID-19" == sentence_case(plain("covid19"))
     assert "–" == rounded(None) == rounded(float("nan"))
     assert ["a long", "line"] == wrapped("a long line", 40)
+
+
+def test_what_is_filled_into_a_text_is_escaped() -> None:
+    """Our texts may hold markup; what is put into them may not."""
+    assert "Since &lt;b&gt;: 1." == say("changes.since", since="<b>", counts=1)

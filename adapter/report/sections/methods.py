@@ -1,48 +1,43 @@
 """How it was done, for the methods section and the RECORD checklist: policies, rules, versions."""
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import htpy as h
 from htpy import Node
 
-from adapter.causes import RULES
+from adapter.causes import RULES, Rule
 from adapter.codes.tables import catalog
-from adapter.report.view import CAUSE_WORDS, Section, View
+from adapter.export import version_of
+from adapter.report.view import View
+from adapter.report.words import CAUSE_WORDS, say
 
 _PACKAGES = ("cart-nrm", "numpy", "scipy", "msgspec", "fhir.resources")
 
 
-def methods(view: View) -> Section:
+def methods(view: View) -> Node:
     """Everything needed to repeat the analysis."""
-    parts = (_prose, _policy, _rules, _codes, _versions)
-    return Section("methods", "Methods and code lists", [part(view) for part in parts])
-
-
-def _prose(view: View) -> Node:
-    p = view.study.plan.policy
-    return [
-        h.p["Day 0 is the first infusion of a course. The first event decides: relapse or "
-            "progression, or death without it (non-relapse mortality, NRM); who had neither is "
-            "censored at the last finished contact. Relapse on the day of death is relapse."],
-        h.p["Cumulative incidences are Aalen-Johansen estimates with Greenwood variance "
-            "(Allignol 2010) and log-log limits; groups are compared by Gray's test (Gray 1988). "
-            "Proportions carry Wilson limits, rates exact Poisson limits. A time known only "
-            "within bounds enters with its midpoint; the sensitivity table shows both bounds."],
-        h.p[f"The cause of a non-relapse death is proposed by the {len(RULES)} rules below, each "
-            "answering yes, no or cannot tell on coded facts; free text is never counted. The "
-            "cause is what started the chain to death; unknown is a valid answer. A reviewer's "
-            f"decision outranks the rules. Causes are read as {p.scheme.upper()} reads them."],
-    ]  # fmt: skip
-
-
-def _policy(view: View) -> Node:
-    rows = [
+    policy = view.study.plan.policy
+    policies: list[list[Node]] = [
         [name.replace("_", " "), h.span[_said(value)]]
-        for name, value in view.study.plan.policy.model_dump(mode="json").items()
+        for name, value in policy.model_dump(mode="json").items()
     ]
-    return view.table("Policies in force", ["Setting", "Value"], rows)
+    codes: list[list[Node]] = [
+        [h.code[name], entry.definition, entry.version, entry.reviewer, "; ".join(entry.sources)]
+        for name, entry in catalog().items()
+    ]
+    packages = ", ".join(f"{name} {version_of(name)}" for name in _PACKAGES)
+    versions = say("methods.versions", packages=packages, python=platform.python_version())
+    return [
+        [
+            h.p[text]
+            for text in say("methods.prose", rules=len(RULES), scheme=policy.scheme.upper())
+        ],
+        view.table("methods.policies", policies),
+        view.table("methods.rules", [_rule(view, kind) for kind in RULES]),
+        view.table("methods.codes", codes, digest=view.study.codes_digest or "none"),
+        h.p(".note")[versions],
+    ]
 
 
 def _said(value: Any) -> str:
@@ -52,38 +47,10 @@ def _said(value: Any) -> str:
     return ", ".join(map(_said, value)) if isinstance(value, list) else str(value)
 
 
-def _rules(view: View) -> Node:
-    changes = view.study.plan.rules
-    rows: list[list[Node]] = []
-    for kind in RULES:
-        change = changes.get(kind.__name__)
-        rule = kind(change)
-        state = "changed" if change and change.enabled else "off"
-        said = change and h.b[f" {state}: {change.reason}"]
-        rows.append([h.code[kind.__name__], rule.title, CAUSE_WORDS[rule.cause],
-                     str(rule.window), str(rule.rank), h.span[kind.source, said]])  # fmt: skip
-    head = ["Rule", "Title", "Cause", "Window, days", "Rank", "Source; change"]
-    return view.table("Rules for the cause of death", head, rows)
-
-
-def _codes(view: View) -> Node:
-    rows: list[list[Node]] = [
-        [h.code[name], entry.definition, entry.version, entry.reviewer, "; ".join(entry.sources)]
-        for name, entry in catalog().items()
-    ]
-    note = h.span["Digest of all code lists in force, site overlay included: ",
-                  h.code[view.study.codes_digest or "none"]]  # fmt: skip
-    head = ["Code list", "Definition", "Version", "Reviewer", "Sources"]
-    return view.table("Code lists", head, rows, note)
-
-
-def _versions(view: View) -> Node:
-    found = [f"{name} {_version(name)}" for name in _PACKAGES]
-    return h.p(".note")[f"Versions: {', '.join(found)}, Python {platform.python_version()}."]
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "from source"
+def _rule(view: View, kind: type[Rule]) -> list[Node]:
+    """A rule as it is in force, with the reason of the site where it was changed."""
+    change = view.study.plan.rules.get(kind.__name__)
+    rule, state = kind(change), "changed" if change and change.enabled else "off"
+    said = change and h.b[f" {state}: {change.reason}"]
+    name, cause = h.code[kind.__name__], CAUSE_WORDS[rule.cause]
+    return [name, rule.title, cause, f"{rule.window}", f"{rule.rank}", h.span[rule.source, said]]

@@ -1,158 +1,65 @@
 """Cumulative incidence of non-relapse mortality and relapse, whole cohort and by group."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import htpy as h
 from htpy import Element, Node
 
-from adapter.incidence import (
-    Curve,
-    RiskSets,
-    count,
-    cumulative_incidence,
-    early_late,
-    gray_test,
-    risk_table,
-    survival,
-)
+from adapter.export import NRM, RELAPSE
+from adapter.incidence import early_late, gray_test, survival
 from adapter.intervals import limits
 from adapter.model import Judged
-from adapter.report.charts import Axes, Panel, RiskRow, Track, curve_panel
-from adapter.report.view import (
-    NRM,
-    RELAPSE,
-    Section,
-    View,
-    grid,
-    interval_words,
-    plain,
-    rounded,
-    with_interval,
-)
+from adapter.report.charts import MOST_RIBBONS, Panel, RiskRow, curve_panel, extended_rows
+from adapter.report.svg import Drawing
+from adapter.report.view import Group, View
+from adapter.report.words import at, between, plain, rounded, say, with_limits
 from adapter.study import follow_up_of
 
-#: More groups than this are drawn as small multiples (statistics: four ribbons at most).
-MOST_TOGETHER = 4
 #: Groups smaller than this get no curve of their own (convention).
 SMALLEST_GROUP = 10
+#: Classes that have an order of their own; all others come by size.
+CLASSES = ("under 65", "65 to 74", "75 and over", "low (0–1)", "high (2 or more)", "")
+
+Split = Callable[[Judged], str]
 
 
-class Group(NamedTuple):
-    """One group of episodes with its curves."""
-
-    name: str
-    sets: RiskSets
-    nrm: Curve
-    relapse: Curve
-
-    @property
-    def end(self) -> float:
-        """The last day anybody of the group was under observation."""
-        return float(self.sets.times[-1]) if len(self.sets.times) else 0.0
-
-
-def outcomes(view: View) -> Section:
+def outcomes(view: View) -> Node:
     """What came first, over time."""
-    if not view.data.n:
-        return Section(
-            "outcomes", "Relapse and non-relapse mortality", h.p["No evaluable episode."]
-        )
-    body = [_main_figure(view), _horizon_table(view), _early_late(view)]
-    return Section("outcomes", "Relapse and non-relapse mortality", body)
-
-
-def _main_figure(view: View) -> Element:
-    axes = Axes(view.last_day, view.top([view.nrm, view.relapse]), view.ticks, marks=(28, 100))
-    table = risk_table(view.sets, axes.ticks)
-    rows = [
-        RiskRow("At risk", tuple(r["at_risk"] for r in table)),
-        RiskRow("Non-relapse death", tuple(r["events"][NRM] for r in table), "c1 ink"),
-        RiskRow("Relapse", tuple(r["events"][RELAPSE] for r in table), "c2 ink"),
-        RiskRow("Censored", tuple(r["censored"] for r in table)),
-    ]
-    end = float(view.sets.times[-1])
-    tracks = [Track("Relapse", "c2", view.relapse, end), Track("NRM", "c1", view.nrm, end)]
-    desc = (
-        f"At {view.horizon_words}: non-relapse mortality {with_interval(view.nrm, view.horizon)}, "
-        f"relapse {with_interval(view.relapse, view.horizon)}; n = {view.data.n}."
+    whole = view.whole
+    if not whole.n:
+        return None
+    axes = view.axes([whole.nrm, whole.relapse], marks=(28, 100))
+    tracks = [whole.track("relapse", "Relapse", "c2"), whole.track("nrm", "NRM", "c1")]
+    below = extended_rows(
+        whole.sets,
+        axes.ticks,
+        {NRM: ("Non-relapse death", "c1 ink"), RELAPSE: ("Relapse", "c2 ink")},
     )
-    title = "Cumulative incidence of non-relapse mortality and of relapse or progression"
-    note = (
-        "Aalen-Johansen estimates; each is the competing event of the other. Bands are 95% "
-        "intervals (Greenwood, log-log). Numbers below count what happened before the tick and "
-        f"add up to {view.data.n:,} in every column. {_cut_words(view)}"
-    )
-    return view.figure(
-        title,
-        lambda name: curve_panel(Panel(name, tracks, axes, rows, title, desc), 720, 300),
-        note,
-        points_table(view, [Group("all", view.sets, view.nrm, view.relapse)]),
-    )
+    drawn = curve_panel(Panel(tracks, axes, f"{view.reading(tracks)} n = {whole.n}.", below))
+    rows = [[f"{day}", *_point(whole, day)] for day in view.days]
+    figure = view.figure("outcomes.curves", drawn, rows, n=whole.n, last=view.last_day)
+    return [figure, view.table("outcomes.days", rows), _early_late(view)]
 
 
-def _cut_words(view: View) -> str:
-    return f"Cut at day {view.last_day:.0f}, when fewer than ten, or a tenth, remain at risk."
-
-
-def points_table(view: View, groups: Sequence[Group]) -> Element:
-    """Curves read at the horizons, as a table."""
-    days = [day for day in view.study.plan.policy.horizons if day <= view.last_day]
-    rows = [
-        [
-            f"{group.name}, day {day}",
-            with_interval(group.nrm, day),
-            with_interval(group.relapse, day),
-            f"{group.sets.at_risk_at(day):,}",
-        ]
-        for group in groups
-        for day in days
-    ]
-    return grid(["group and day", "NRM (95% CI)", "relapse (95% CI)", "at risk"], rows)
-
-
-def _horizon_table(view: View) -> Element:
-    free = survival(view.sets)
-    rows: list[list[Node]] = []
-    for day in view.study.plan.policy.horizons:
-        if day > view.last_day:
-            continue
-        value, se = free.at(day)
-        event_free = interval_words(value, *(float(v) for v in limits(value, se)))
-        rows.append([f"{day}", with_interval(view.nrm, day), with_interval(view.relapse, day),
-                     event_free, f"{view.sets.at_risk_at(day):,}"])  # fmt: skip
-    note = "The three columns of one row add up to 100%: alive without relapse, NRM and relapse."
-    head = ["Day", "NRM (95% CI)", "Relapse (95% CI)", "Event-free (95% CI)", "At risk"]
-    return view.table("Outcomes at fixed days", head, rows, note)
+def _point(group: Group, day: int) -> list[str]:
+    """Both curves, survival without event, and the number at risk on one day."""
+    value, se = survival(group.sets).at(day)
+    free = with_limits(value, *(float(limit) for limit in limits(value, se)))
+    at_risk = f"{group.sets.at_risk_at(day):,}"
+    return [at(group.nrm, day), at(group.relapse, day), free, at_risk]
 
 
 def _early_late(view: View) -> Node:
     day = view.study.plan.policy.early_late_day
-    split = early_late(view.data, NRM, day)
-    if not (split["early"] + split["late"]):
+    split = early_late(view.whole.data, NRM, day)
+    if not view.deaths:
         return None
-    return h.p[
-        f"Of the non-relapse deaths, {split['early']} came before day {day} (early) and "
-        f"{split['late']} on or after it: an early share of {rounded(split['early_share'])} "
-        f"({split['lower'] * 100:.1f}–{split['upper'] * 100:.1f}, Wilson)."
-    ]
+    part, sure = rounded(split["early_share"]), between(split["lower"], split["upper"])
+    early, late = split["early"], split["late"]
+    return h.p[say("outcomes.early_late", early=early, late=late, day=day, share=part, limits=sure)]
 
 
 # -- by group -----------------------------------------------------------------------------
-
-
-def by_group(view: View) -> Section:
-    """Product, indication, age and CAR-HEMATOTOX."""
-    splits: list[tuple[str, Callable[[Judged], str]]] = [
-        ("product", lambda j: j.episode.product),
-        ("indication", lambda j: plain(j.episode.indication)),
-        ("age", age_group),
-        ("CAR-HEMATOTOX", hematotox_group),
-    ]
-    figures = [_split_figure(view, what, of) for what, of in splits]
-    shown = [figure for figure in figures if figure is not None]
-    empty = f"No split has two groups of at least {SMALLEST_GROUP} episodes."
-    return Section("groups", "By product, indication, age and CAR-HEMATOTOX", shown or h.p[empty])
 
 
 def age_group(judged: Judged) -> str:
@@ -169,93 +76,85 @@ def hematotox_group(judged: Judged) -> str:
     return "" if score is None else "high (2 or more)" if score >= 2 else "low (0–1)"
 
 
-def groups_of(view: View, of: Callable[[Judged], str]) -> tuple[list[Group], int]:
-    """Groups large enough for a curve, largest first, and how many episodes are in none."""
+SPLITS: dict[str, Split] = {
+    "product": lambda j: j.episode.product,
+    "indication": lambda j: plain(j.episode.indication),
+    "age": age_group,
+    "CAR-HEMATOTOX": hematotox_group,
+}
+
+
+def by_group(view: View) -> Node:
+    """Product, indication, age and CAR-HEMATOTOX."""
+    return [made for what, of in SPLITS.items() if (made := _split(view, what, of))]
+
+
+def _split(view: View, what: str, of: Split) -> Element | None:
+    groups = groups_of(view, of)
+    if len(groups) < 2:
+        return None
+    drawn = [j for group in groups for j in group.judged]
+    left, few = view.whole.n - len(drawn), SMALLEST_GROUP
+    unseen = say("groups.not_drawn", left=left, what=what, smallest=few) if left else ""
+    panels = _together if len(groups) <= MOST_RIBBONS else _multiples
+    rows = [
+        [f"{group.name}, day {day}", *_point(group, day)] for group in groups for day in view.days
+    ]
+    return view.figure(
+        "groups.split",
+        panels(view, groups),
+        rows,
+        what=what,
+        gray=gray_words(drawn, of),
+        left=unseen,
+    )
+
+
+def groups_of(view: View, of: Split) -> list[Group]:
+    """Groups large enough for a curve, largest first."""
     members: dict[str, list[Judged]] = {}
     for judged in view.judged:
         members.setdefault(of(judged), []).append(judged)
-    large = {k: v for k, v in members.items() if k and len(v) >= SMALLEST_GROUP}
-    ordered = sorted(large, key=lambda name: (-len(large[name]), name))
-    found = []
-    for name in ordered:
-        sets = count(follow_up_of(large[name]), (RELAPSE, NRM))
-        found.append(Group(name, sets, cumulative_incidence(sets, NRM),
-                           cumulative_incidence(sets, RELAPSE)))  # fmt: skip
-    return found, view.data.n - sum(len(v) for v in large.values())
+    large = [(name, m) for name, m in members.items() if name and len(m) >= SMALLEST_GROUP]
+    return [Group(*item) for item in sorted(large, key=lambda item: (-len(item[1]), item[0]))]
 
 
-def _split_figure(view: View, what: str, of: Callable[[Judged], str]) -> Element | None:
-    groups, left = groups_of(view, of)
-    if len(groups) < 2:
-        return None
-    grouped = [j for j in view.judged if of(j) in {group.name for group in groups}]
-    note = f"{gray_words(grouped, of)} {left_words(left, what)}"
-    draw = _together if len(groups) <= MOST_TOGETHER else _multiples
-    return view.figure(
-        f"Non-relapse mortality and relapse by {what}",
-        lambda name: draw(view, name, groups, what),
-        note,
-        points_table(view, groups),
-    )
-
-
-def left_words(left: int, what: str) -> str:
-    """Who is not drawn, and why."""
-    return (
-        f"Not drawn: {left:,} episodes without {what} or in groups under {SMALLEST_GROUP}."
-        if left
-        else ""
-    )
-
-
-def gray_words(judged: Sequence[Judged], of: Callable[[Judged], str]) -> str:
+def gray_words(judged: Sequence[Judged], of: Split) -> str:
     """Gray's test of both outcomes in words, or why there is none."""
-    data = follow_up_of(judged, of)
-    said = []
+    data, said = follow_up_of(judged, of), []
     for cause, name in ((NRM, "NRM"), (RELAPSE, "relapse")):
         test = gray_test(data, cause)
         p = test["p"]
-        said.append(f"{name} {test['note']}" if p is None else
-                    f"{name} p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}")  # fmt: skip
-    return f"Gray's test: {'; '.join(said)}."
+        exact = test["note"] if p is None else "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+        said.append(f"{name} {exact}")
+    return "; ".join(said)
 
 
-def _together(view: View, name: str, groups: Sequence[Group], what: str) -> Element:
+def _together(view: View, groups: Sequence[Group]) -> list[Drawing]:
     """NRM left, relapse right, a curve a group; a low NRM has a scale of its own and says so."""
-    axes = Axes(view.last_day, 1.0, view.ticks[:: 1 + len(view.ticks) // 7])
-    rows = [
-        RiskRow(group.name, tuple(r["at_risk"] for r in risk_table(group.sets, axes.ticks)),
-                f"c{i + 1} ink")
-        for i, group in enumerate(groups)
-    ]  # fmt: skip
     panels = []
-    for key, heading in (("nrm", "Non-relapse mortality"), ("relapse", "Relapse or progression")):
-        tracks = [Track(group.name, f"c{i + 1}", getattr(group, key), group.end)
-                  for i, group in enumerate(groups)]  # fmt: skip
-        desc = "; ".join(
-            f"{g.name}: {with_interval(getattr(g, key), view.horizon)}" for g in groups
-        )
-        top = view.top([track.curve for track in tracks])
-        words = (f"{heading} by {what}", f"At {view.horizon_words}: {desc}.",
-                 f"{heading} (axis to {top * 100:.0f}%)")  # fmt: skip
-        panels.append(Panel(f"{name}-{key}", tracks, axes._replace(top=top), rows, *words))
-    return h.div(".panels.two")[[curve_panel(panel, 440, 240) for panel in panels]]
+    for outcome in ("nrm", "relapse"):
+        tracks = [g.track(outcome, g.name, f"c{i}") for i, g in enumerate(groups, start=1)]
+        pairs = zip(groups, tracks, strict=True)
+        axes = view.axes((track.curve for track in tracks), every=1 + len(view.days) // 7)
+        rows = [_at_risk(g, axes.ticks, g.name, f"{t.css} ink") for g, t in pairs]
+        heading = say(f"groups.{outcome}", top=axes.top)
+        panel = Panel(tracks, axes, view.reading(tracks), rows, (440, 240), heading, heading)
+        panels.append(curve_panel(panel))
+    return panels
 
 
-def _multiples(view: View, name: str, groups: Sequence[Group], what: str) -> Element:
+def _multiples(view: View, groups: Sequence[Group]) -> list[Drawing]:
     """One small panel a group, all on one scale, so that shapes can be compared at a glance."""
-    top = view.top([view.nrm, view.relapse, *(g.nrm for g in groups), *(g.relapse for g in groups)])
-    axes = Axes(view.last_day, top, view.ticks[::2])
-    panels = []
-    for i, group in enumerate(groups):
-        at_risk = tuple(r["at_risk"] for r in risk_table(group.sets, axes.ticks))
-        tracks = [Track("Relapse", "c2", group.relapse, group.end),
-                  Track("NRM", "c1", group.nrm, group.end)]  # fmt: skip
-        desc = (
-            f"{group.name} at {view.horizon_words}: NRM {with_interval(group.nrm, view.horizon)}, "
-            f"relapse {with_interval(group.relapse, view.horizon)}."
-        )
-        heading = f"{group.name} (n = {group.sets.n:,})"
-        panels.append(Panel(f"{name}-{i}", tracks, axes, [RiskRow("At risk", at_risk)],
-                            f"{what} {group.name}", desc, heading))  # fmt: skip
-    return h.div(".panels.three")[[curve_panel(panel, 310, 190) for panel in panels]]
+    curves = [curve for group in (view.whole, *groups) for curve in (group.nrm, group.relapse)]
+    axes, panels = view.axes(curves, every=2), []
+    for group in groups:
+        tracks = [group.track("relapse", "Relapse", "c2"), group.track("nrm", "NRM", "c1")]
+        rows, heading = [_at_risk(group, axes.ticks, "At risk")], f"{group.name} (n = {group.n:,})"
+        panel = Panel(tracks, axes, view.reading(tracks), rows, (310, 190), heading, group.name)
+        panels.append(curve_panel(panel))
+    return panels
+
+
+def _at_risk(group: Group, ticks: Sequence[float], name: str, css: str = "") -> RiskRow:
+    return RiskRow(name, [group.sets.at_risk_at(t) for t in ticks], css)

@@ -2,100 +2,69 @@
 
 from collections.abc import Callable, Sequence
 
-import htpy as h
-import msgspec
 from htpy import Node
+from msgspec.structs import replace
 
 from adapter.causes import readings
-from adapter.causes.decide import SCHEMES
 from adapter.config import Policy
 from adapter.dates import Days
-from adapter.export.summary import evaluable
-from adapter.incidence import count, crude, cumulative_incidence
+from adapter.export import evaluable
 from adapter.model import Cause, Judged
 from adapter.outcomes import other_policies, outcome_of
-from adapter.report.view import (
-    CAUSE_WORDS,
-    NRM,
-    RELAPSE,
-    Section,
-    View,
-    rounded,
-    share,
-    tally,
-    with_interval,
-)
-from adapter.study import follow_up_of
+from adapter.report.view import Group, View
+from adapter.report.words import CAUSE_WORDS, at, plain, rounded, share, tally
 
 
-def sensitivity(view: View) -> Section:
+def sensitivity(view: View) -> Node:
     """Censoring and relapse policies, date bounds, first courses only; both registries' causes."""
-    heading = "Sensitivity analyses"
-    if not view.data.n:
-        return Section("sensitivity", heading, h.p["No evaluable episode."])
-    rows = [_row(view, name, judged) for name, judged in _alternatives(view)]
-    head = ["Analysis", "Episodes", "NRM deaths", "Crude NRM", f"NRM at {view.horizon_words}",
-            f"Relapse at {view.horizon_words}"]  # fmt: skip
-    note = "The first row is the primary analysis; each other row changes one thing."
-    table = view.table("How the policies change the result", head, rows, note)
-    return Section("sensitivity", heading, [table, _registries(view)])
+    if not view.whole.n:
+        return None
+    rows = [_row(view, Group(name, judged)) for name, judged in _alternatives(view).items()]
+    return [view.table("sensitivity.policies", rows, when=view.when), _registries(view)]
 
 
-def _alternatives(view: View) -> list[tuple[str, list[Judged]]]:
-    policy, judged = view.study.plan.policy, view.study.judged
-    found: list[tuple[str, list[Judged]]] = [("primary", view.judged)]
+def _alternatives(view: View) -> dict[str, Sequence[Judged]]:
+    policy, found = view.study.plan.policy, {"primary": view.judged}
     for name, changed in other_policies(policy).items():
-        words = name.replace("_", " ").replace("=", ": ").replace("hct", "transplant")
-        found.append((words, _again(judged, changed)))
-    found.append(("earliest possible dates", _with_times(view.judged, lambda d: d.low)))
-    found.append(("latest possible dates", _with_times(view.judged, lambda d: d.high)))
-    firsts = [j for j in view.judged if j.episode.number == 1]
-    return [*found, ("first course of each patient", firsts)]
+        words = plain(name).replace("=", ": ").replace("hct", "transplant")
+        found[words] = _again(view.study.judged, changed)
+    return {
+        **found,
+        "earliest possible dates": _with_times(view.judged, lambda d: d.low),
+        "latest possible dates": _with_times(view.judged, lambda d: d.high),
+        "first course of each patient": [j for j in view.judged if j.episode.number == 1],
+    }
 
 
 def _again(judged: Sequence[Judged], policy: Policy) -> list[Judged]:
-    return evaluable(
-        msgspec.structs.replace(j, outcome=outcome_of(j.episode, policy)) for j in judged
-    )
+    return evaluable(replace(j, outcome=outcome_of(j.episode, policy)) for j in judged)
 
 
 def _with_times(judged: Sequence[Judged], pick: Callable[[Days], int]) -> list[Judged]:
-    changed = []
-    for j in judged:
-        day = max(0, pick(j.outcome.time)) if j.outcome.time else 0
-        outcome = msgspec.structs.replace(j.outcome, time=Days(day, day))
-        changed.append(msgspec.structs.replace(j, outcome=outcome))
-    return changed
+    days = [max(0, pick(j.outcome.time)) if j.outcome.time else 0 for j in judged]
+    return [
+        replace(j, outcome=replace(j.outcome, time=Days(day, day)))
+        for j, day in zip(judged, days, strict=True)
+    ]
 
 
-def _row(view: View, name: str, judged: Sequence[Judged]) -> list[Node]:
-    if not judged:
-        return [name, "0", "0", "–", "–", "–"]
-    data = follow_up_of(judged)
-    sets = count(data, (RELAPSE, NRM))
-    plain_crude = crude(data, NRM)
-    return [name, f"{data.n:,}", str(plain_crude["events"]), rounded(plain_crude["estimate"]),
-            with_interval(cumulative_incidence(sets, NRM), view.horizon),
-            with_interval(cumulative_incidence(sets, RELAPSE), view.horizon)]  # fmt: skip
+def _row(view: View, group: Group) -> list[Node]:
+    if not group.n:
+        return [group.name, "0", "0", "–", "–", "–"]
+    crude, curves = group.crude, (at(c, view.horizon) for c in (group.nrm, group.relapse))
+    return [group.name, f"{group.n:,}", f"{crude['events']}", rounded(crude["estimate"]), *curves]
 
 
 def _registries(view: View) -> Node:
     """Causes of all deaths as EBMT and as CIBMTR read them, deaths after relapse included."""
     read = [found for j in view.study.judged if (found := readings(j, view.study.plan))]
-    if not read:
-        return None
-    by = {scheme: tally(found[scheme] for found in read) for scheme in SCHEMES}
-    names = sorted({name for counts in by.values() for name in counts},
-                   key=lambda name: -by["ebmt"].get(name, 0))  # fmt: skip
-    rows = [[_said(name), *(share(by[s].get(name, 0), len(read)) for s in SCHEMES)]
-            for name in names]  # fmt: skip
-    note = (
-        "EBMT: after a relapse the relapse is the main cause. CIBMTR: what started the chain to "
-        "death, when it is at least probable. Neither changes what came first."
-    )
-    return view.table("Main cause of every death as the registries read it",
-                      ["Cause", *(s.upper() for s in SCHEMES)], rows, note)  # fmt: skip
+    ebmt, cibmtr = ([found[scheme] for found in read] for scheme in ("ebmt", "cibmtr"))
+    rows = [
+        [_named(name), share(ebmt.count(name), len(read)), share(cibmtr.count(name), len(read))]
+        for name in dict.fromkeys((*tally(ebmt), *sorted(cibmtr)))
+    ]
+    return view.table("sensitivity.registries", rows)
 
 
-def _said(name: str) -> str:
+def _named(name: str) -> str:
     return "Relapse or progression" if name == "relapse" else CAUSE_WORDS[Cause(name)]

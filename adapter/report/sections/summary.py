@@ -1,58 +1,57 @@
-"""The answer in one paragraph and five numbers."""
+"""The answer in one paragraph and five numbers; and what is new since the last report."""
+
+from typing import Any
 
 import htpy as h
 from htpy import Node
 
-from adapter.export.columns import answer_of
-from adapter.incidence import crude, median, survival
+from adapter.incidence import median, survival
 from adapter.model import Cause
-from adapter.report.view import NRM, Section, View, rounded, tally, with_interval
+from adapter.pseudonyms import scrubbed
+from adapter.report.charts import DAYS_PER_MONTH
+from adapter.report.view import View, cause_of
+from adapter.report.words import at, rounded, say, tally
 
-NEVER = "Not validated for clinical use; a cause is a proposal until a physician has reviewed it."
 
-
-def summary(view: View) -> Section:
+def summary(view: View) -> Node:
     """What was found, for the reader who stops here."""
-    return Section("summary", "Summary", [_sentence(view), _numbers(view), h.p(".note")[NEVER]])
+    follow_up = median(survival(view.whole.sets, "censored"))["median"] if view.whole.n else None
+    cells = {
+        "Episodes": f"{view.whole.n:,}",
+        f"NRM at {view.when}": rounded(view.whole.nrm.at(view.horizon)[0]),
+        f"Relapse at {view.when}": rounded(view.whole.relapse.at(view.horizon)[0]),
+        "Median follow-up": f"{follow_up / DAYS_PER_MONTH:.1f} months" if follow_up else "–",
+        "Awaiting review": f"{sum(j.needs_review for j in view.study.judged):,}",
+    }
+    numbers = h.dl(".figures")[(h.div[h.dt[name], h.dd[value]] for name, value in cells.items())]
+    return [h.p(".lead")[_lead(view)], numbers, h.p(".note")[say("summary.never")]]
 
 
-def _sentence(view: View) -> Node:
-    if not view.data.n:
-        return h.p(".lead")["No evaluable CAR T episode was found in this study."]
-    deaths, n = len(view.deaths), view.data.n
-    plain_crude = crude(view.data, NRM)
-    first = tally(answer.cause.value for j in view.deaths if (answer := answer_of(j)) is not None)
-    return h.p(".lead")[
-        f"Among {n:,} evaluable CAR T {'episode' if n == 1 else 'episodes'}, ",
-        h.strong[f"{deaths:,} ended in death without relapse"],
-        f" ({rounded(plain_crude['estimate'])} crude). By competing-risk analysis the cumulative "
-        f"incidence of non-relapse mortality at {view.horizon_words} was ",
-        h.strong[with_interval(view.nrm, view.horizon)],
-        f" and that of relapse or progression {with_interval(view.relapse, view.horizon)}.",
-        _leading_cause(first, deaths),
-    ]
-
-
-def _leading_cause(counts: object, deaths: int) -> str:
-    found = dict(counts) if isinstance(counts, dict) else {}
-    infections = found.get(Cause.INFECTION.value, 0)
-    unknown = found.get(Cause.UNKNOWN.value, 0)
+def _lead(view: View) -> Any:
+    whole, deaths = view.whole, len(view.deaths)
+    if not whole.n:
+        return say("summary.nobody")
+    found = say(
+        "summary.lead", n=whole.n, episodes="episode" if whole.n == 1 else "episodes",
+        deaths=deaths, crude=rounded(whole.crude["estimate"]), when=view.when,
+        nrm=at(whole.nrm, view.horizon), relapse=at(whole.relapse, view.horizon),
+    )  # fmt: skip
     if not deaths:
-        return ""
-    return (
-        f" Infection accounted for {infections} of {deaths} non-relapse deaths"
-        f" ({rounded(infections / deaths)}); in {unknown} the cause remains unknown."
+        return found
+    causes = [cause_of(j) for j in view.deaths]
+    infections, unknown = causes.count(Cause.INFECTION), causes.count(Cause.UNKNOWN)
+    part = rounded(infections / deaths)
+    return found + say(
+        "summary.causes", infections=infections, deaths=deaths, share=part, unknown=unknown
     )
 
 
-def _numbers(view: View) -> Node:
-    waiting = sum(j.needs_review for j in view.study.judged)
-    reverse = median(survival(view.sets, "censored"))["median"] if view.data.n else None
-    cells = [
-        ("Episodes", f"{view.data.n:,}"),
-        (f"NRM at {view.horizon_words}", rounded(view.nrm.at(view.horizon)[0])),
-        (f"Relapse at {view.horizon_words}", rounded(view.relapse.at(view.horizon)[0])),
-        ("Median follow-up", f"{reverse / 30.4375:.1f} months" if reverse else "–"),
-        ("Awaiting review", f"{waiting:,}"),
-    ]
-    return h.dl(".figures")[(h.div[h.dt[name], h.dd[value]] for name, value in cells)]
+def changes(view: View) -> Node:
+    """Left out when there is nothing to compare with."""
+    if view.changes is None:
+        return None
+    found = view.changes.changes
+    counts = "; ".join(f"{kind}: {n:,}" for kind, n in tally(c.kind for c in found).items())
+    rows = [[view.names[c.patient], c.kind, h.span[scrubbed(c.text)]] for c in found]
+    said = say("changes.since", since=view.changes.since, counts=counts or say("changes.none"))
+    return [h.p[said], view.table("changes.list", rows)]
