@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 
 from adapter.errors import TableError
-from adapter.incidence.risksets import FollowUp, Labels, follow_up
+from adapter.incidence.risksets import CODES, FollowUp, Labels, follow_up
 from adapter.incidence.table import Options, incidence_of_table
 from adapter.intervals import Floats, number
 from adapter.pooling import Scale, Site, pool, pool_horizon, reproduce
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "mappings" / "benchmarks"
 BLANK = {"", "NA", "NaN", "nan", "."}  # what spreadsheets, R and SAS write for "nothing here"
-CODES = "Write 0 = censored, 1 = relapse, 2 = non-relapse death, 3.. = further causes."
 NUMBERS = "Write plain numbers with a decimal point, without units."
 NRM = 2
 

@@ -17,6 +17,7 @@ Labels = NDArray[np.str_]
 TIE = 1e-9
 # Days are counted in a table as long as the last day (fast) up to this length; convention.
 DAY_TABLE = 100_000
+CODES = "Write 0 = censored, 1 = relapse, 2 = non-relapse death, 3.. = further causes."
 # Above this code the gaps between event codes are not filled with empty causes; convention.
 MANY_CAUSES = 20
 
@@ -42,12 +43,11 @@ class FollowUp:
 
     def where(self, mask: NDArray[np.bool_]) -> "FollowUp":
         """The patients for which `mask` is true."""
-        columns = {name: getattr(self, name) for name in ("entry", "group", "strata")}
-        picked: dict[str, Any] = {
-            name: values[mask] for name, values in columns.items() if values is not None
+        columns = {
+            name: getattr(self, name) for name in ("time", "event", "entry", "group", "strata")
         }
-        covariates = {name: values[mask] for name, values in self.covariates.items()}
-        picked |= {"time": self.time[mask], "event": self.event[mask]}
+        picked = {name: one[mask] for name, one in columns.items() if one is not None}
+        covariates = {name: one[mask] for name, one in self.covariates.items()}
         return replace(self, covariates=covariates, **picked)
 
     def by_group(self) -> list[tuple[str | None, "FollowUp"]]:
@@ -68,59 +68,44 @@ def follow_up(
 
     `entry` is the day observation began; NaN or anything up to 0 means from the origin.
     """
-    times, codes = _times(time), _codes(event)
-    if len(times) != len(codes):
-        raise TableError(f"{len(times)} times but {len(codes)} events.", "Give one of each a row.")
-    return FollowUp(
-        times, codes, _entries(entry, times), _labels(group, times), _labels(strata, times)
-    )
-
-
-def _complain(bad: NDArray[np.bool_], what: str, hint: str) -> None:
-    rows = np.flatnonzero(bad)
-    if len(rows):
-        raise TableError(f"{what} in data row {rows[0] + 1} ({len(rows)} such rows).", hint)
-
-
-def _times(time: ArrayLike) -> Floats:
     times = np.asarray(time, float)
-    if times.size and not (times.min() >= 0 and times.max() < np.inf):
-        _complain(~np.isfinite(times), "No time", "Fill it, or leave the patient out and say so.")
-        _complain(times < 0, "A negative time", "Count from day 0; see why the date is before it.")
-    return times
+    codes = _column(event, times, "events")
+    if codes.dtype.kind not in "iufb":
+        raise TableError("The events are not numbers.", CODES)
+    _refuse(~np.isfinite(times), "No time", "Fill it, or leave the patient out and say so.")
+    _refuse(times < 0, "A negative time", "Count from day 0; see why the date is before it.")
+    _refuse(codes != np.floor(codes), "An event that is no whole number", "Use 0, 1, 2, ...")
+    _refuse(codes < 0, "A negative event code", "Use 0 for censored, 1, 2, ... for events.")
+    groups, parts = (None if one is None else _labels(one, times) for one in (group, strata))
+    entries = None if entry is None else _entries(entry, times)
+    return FollowUp(times, codes.astype(np.int64, copy=False), entries, groups, parts)
 
 
-def _codes(event: ArrayLike) -> Ints:
-    raw = np.asarray(event)
-    if raw.dtype.kind not in "iufb":
-        hint = "Write 0 = censored, 1 = relapse, 2 = non-relapse death, 3.. = further causes."
-        raise TableError("The events are not numbers.", hint)
-    if raw.dtype.kind == "f":
-        _complain(~(raw == np.floor(raw)), "An event that is no whole number", "Use 0, 1, 2, ...")
-    codes = raw.astype(np.int64, copy=False)
-    if codes.size and codes.min() < 0:
-        _complain(codes < 0, "A negative event code", "Use 0 for censored, 1, 2, ... for events.")
-    return codes
+def _column(values: ArrayLike, times: Floats, what: str, kind: type | None = None) -> NDArray[Any]:
+    column = np.asarray(values, kind)
+    if len(column) != len(times):
+        raise TableError(f"{len(times)} times but {len(column)} {what}.", "Give one of each a row.")
+    return column
 
 
-def _entries(entry: ArrayLike | None, times: Floats) -> Floats | None:
-    if entry is None:
-        return None
-    entries = np.asarray(entry, float)
+def _labels(values: ArrayLike, times: Floats) -> Labels:
+    labels = _column(values, times, "labels", str)
+    _refuse(np.char.strip(labels) == "", "No group", "Fill it, or write 'not recorded'.")
+    return labels
+
+
+def _entries(values: ArrayLike, times: Floats) -> Floats | None:
+    entries = _column(values, times, "entries", float)
     entries = np.where(np.isnan(entries) | (entries <= 0), -np.inf, entries)
     hint = "Such a patient was never under observation: correct the entry or leave the row out."
-    _complain(entries >= times, "Entry at or after the end of follow-up", hint)
+    _refuse(entries >= times, "Entry at or after the end of follow-up", hint)
     return None if np.isneginf(entries).all() else entries
 
 
-def _labels(values: ArrayLike | None, times: Floats) -> Labels | None:
-    if values is None:
-        return None
-    labels = np.asarray(values).astype(str)
-    if len(labels) != len(times):
-        raise TableError(f"{len(times)} times but {len(labels)} labels.", "Give one of each a row.")
-    _complain(np.char.strip(labels) == "", "No group", "Fill it, or write 'not recorded'.")
-    return labels
+def _refuse(bad: NDArray[np.bool_], what: str, hint: str) -> None:
+    if bad.any():
+        first, such = int(np.argmax(bad)) + 1, int(bad.sum())
+        raise TableError(f"{what} in data row {first} ({such} such rows).", hint)
 
 
 def time_grid(times: Floats) -> tuple[Floats, Ints]:
