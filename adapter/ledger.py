@@ -98,6 +98,10 @@ class Ledger:
             "DELETE FROM slice WHERE patient = ?", [(patient,) for patient in patients]
         )
 
+    def retire(self, slices: Iterable[Slice]) -> None:
+        """These are no longer in the plan (another strategy, other types, another code list)."""
+        self._db.executemany("DELETE FROM slice WHERE patient = ? AND type = ?", slices)
+
     # -- what the store holds --------------------------------------------------------------
 
     def held(

@@ -59,7 +59,7 @@ def sync(
             kind = ExportNight if settings.connection.mode == "bulk" else Night
             night = kind(store, settings, codes, server, report)
             night.intake.tell = progress or night.intake.tell
-            night.accept_vanished = accept_vanished
+            night.comparison.accept_vanished = accept_vanished
             night.go()
         finally:
             report.requests = server.client.requests

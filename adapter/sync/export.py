@@ -37,9 +37,10 @@ class ExportNight(Night):
 
     def go(self) -> None:
         """All phases in order."""
+        self._lost_types()
         patients = self._everyone()
         slices = [Slice(patient, kind) for patient in patients for kind in self.types]
-        self._begin(slices)
+        self.begin(slices)
         try:
             self._export(slices)
         except ServerError as problem:  # the saved export is asked for again next night
@@ -47,7 +48,7 @@ class ExportNight(Night):
         if self.intake.survivors and WHOLE not in patients:
             with self.store.transaction():
                 self.ledger.reset(self.intake.survivors)
-        self._bury()
+        self.comparison.bury()
         self._finish()
 
     def _export(self, slices: list[Slice]) -> None:
@@ -66,19 +67,19 @@ class ExportNight(Night):
         self._take_files(exporter, job, manifest, slices)
         if job.since is None and not resumed:
             self._note_missing_rows(slices)
-        self._look_again()
+        self.comparison.look_again()
         self._apply_deleted(exporter, manifest)
         if job.since is not None and self.server.offers.params:
-            self._compare()  # an export of changes does not say what is gone
+            self.comparison.run()  # an export of changes does not say what is gone
         self._forget_job()
         exporter.finish(job)
-        self._pulled(slices)
+        self.pulled(slices)
 
     # -- the job ---------------------------------------------------------------------------
 
     def _kick_off(self, exporter: Exporter, slices: list[Slice]) -> Job:
-        marks = [self._state(one).watermark for one in slices]
-        due = any(self._state(one).due or self._compare_is_due(one) for one in slices)
+        marks = [self.state(one).watermark for one in slices]
+        due = any(self.state(one).due or self.compare_is_due(one) for one in slices)
         known = [mark for mark in marks if mark is not None]
         since = None
         if known and len(known) == len(marks) and not due:
@@ -143,9 +144,9 @@ class ExportNight(Night):
         delivered = {file.type for file in manifest.output}
         lost = [one for one in slices if one.type in set(self.types) - delivered]
         since = () if self._since is None else (("_lastUpdated", f"ge{instant_of(self._since)}"),)
-        for kind, batch, part in self._batches(lost, by_watermark=False):
-            query = self._query(kind, batch).also(*since)
-            if self.server.offers.params.get(kind) and self.server.searcher.count(query):
+        for kind, batch, part in self.batches(lost, by_watermark=False):
+            query = self.query(kind, batch).also(*since)
+            if self.searchable(kind) and self.server.searcher.count(query):
                 self.intake.fail(part, "the export leaves out a type that the server has")
 
     def _read_errors(self, exporter: Exporter, manifest: Manifest, slices: list[Slice]) -> None:
@@ -165,8 +166,8 @@ class ExportNight(Night):
         for kind in {one.type for one in good}:
             patients = {one.patient for one in good if one.type == kind}
             held = self.ledger.held(kind, None if WHOLE in patients else patients)
-            self.missing[kind] = held.keys() - self.intake.seen.get(kind, set())
-        self.compared.update(good)
+            self.comparison.vanished(kind, held.keys() - self.intake.seen.get(kind, set()))
+        self.comparison.done.update(good)
 
     def _apply_deleted(self, exporter: Exporter, manifest: Manifest) -> None:
         for file in manifest.deleted:
@@ -174,7 +175,7 @@ class ExportNight(Night):
                 for kind, id_ in deleted_in(body):
                     back = id_ in self.intake.seen.get(kind, ())
                     if kind in self.types and not back and self.ledger.known(kind, [id_]):
-                        self.missing.setdefault(kind, set()).add(id_)
+                        self.comparison.vanished(kind, {id_})
 
 
 def _bodies(exporter: Exporter, manifest: Manifest, file: File) -> Iterator[bytes]:

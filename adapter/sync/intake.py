@@ -28,6 +28,7 @@ class Task(msgspec.Struct, frozen=True):
     slices: tuple[Slice, ...] = ()
     patients: tuple[str, ...] | None = None  # None: whoever comes
     name: str = ""
+    whole: bool = False  # nothing narrows the question, so its rows are all there are
 
 
 class Intake:
@@ -47,6 +48,7 @@ class Intake:
         self.returned: dict[str, dict[str, str]] = {}  # type: id: patient, found after all
         self.seen: dict[str, set[str]] = {}  # ids by type that an export brought
         self.found: set[str] = set()
+        self.walked: dict[Slice, set[str]] = {}  # ids of slices that were pulled whole
         self.fetched: dict[str, set[str]] = {}  # ids by type that came when asked for by id
         self.among: set[str] | None = None  # the patients of this study; None: everyone
         self.latest: dict[str, float] = {}  # newest row seen by type
@@ -125,6 +127,8 @@ class Intake:
             found = self.returned.setdefault(task.type, {})
             found.update((row.id, row.patient) for row in page.rows)
         rows = page.rows
+        for one in task.slices if task.whole else ():
+            self.walked.setdefault(one, set()).update(row.id for row in rows)
         if task.purpose == "fetch":
             self.fetched.setdefault(task.type, set()).update(row.id for row in rows)
         if task.purpose == "export":
