@@ -7,19 +7,24 @@
 docs/cases.md lists the words and the circumstances that may stand in brackets.
 """
 
-import csv
 import difflib
 import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
-from pathlib import Path
+from functools import cache
 
 import msgspec
 
+from adapter.codes.tables import wordings
 from adapter.dates import Interval
 from adapter.errors import UsageError
 from adapter.model import TRAITS, Fact, Timeline
-from adapter.timelines import PRESENCE, timeline_of
+from adapter.timelines import timeline_of
+
+#: What needs the living patient: reading FHIR makes a `contact` of each.
+PRESENCE = frozenset({
+    "contact", "lab", "lab_micro", "microbiology_result", "vital", "performance_status",
+    "cart_infusion", "cart_product", "lymphodepletion", "bridging", "hct", "supportive_drug",
+})  # fmt: skip
 
 Row = tuple[int, str, str]  # line of the file, day, what
 
@@ -178,25 +183,21 @@ def _day(text: str) -> Interval | None:
 # -- words -----------------------------------------------------------------------------------
 
 
-@lru_cache
+@cache
 def _words() -> dict[str, list[Fact]]:
     """Every name of mappings/subconcepts.csv; a subconcept or label beats the name of a group."""
     names: dict[str, list[Fact]] = {}
-    with (Path(__file__).parents[1] / "mappings" / "subconcepts.csv").open(
-        encoding="utf-8"
-    ) as file:
-        rows = [row for row in csv.DictReader(file) if not row["concept"].startswith("#")]
-    for key in ("subconcept", "label", "group"):
-        for row in rows:
-            whole = row["subconcept"] if key != "group" else ""
-            label = row["label"] if key != "group" else row["group"]
-            kind = row["kind"] if key != "group" else ""
-            fact = Fact(row["concept"], whole, None, "", group=row["group"], label=label, kind=kind)
-            names.setdefault(_plain(row[key]), []).append(fact)
+    for (concept, subconcept, _), said in wordings().items():
+        fact = Fact(concept, subconcept, None, "", said.group, label=said.label, kind=said.kind)
+        for name in (subconcept, said.label):
+            names.setdefault(_plain(name), []).append(fact)
+    for (concept, _, _), said in wordings().items():
+        fact = Fact(concept, "", None, "", said.group, label=said.group)
+        names.setdefault(_plain(said.group), []).append(fact)
     return names
 
 
-@lru_cache
+@cache
 def _concepts() -> dict[str, str]:
     found = {fact.concept for facts in _words().values() for fact in facts}
     return {_plain(name): name for name in found | {"contact", "text_only", "encounter"}}

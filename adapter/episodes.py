@@ -25,17 +25,29 @@ _COLLECTED = frozenset({"leukapheresis", "cart_processing"})
 def episodes_of(timeline: Timeline, policy: Policy) -> list[Episode]:
     """The CAR T courses of one patient in order; [] when nothing proves an infusion."""
     courses = _courses(timeline, policy)
-    if not courses:
-        return []
-    death = resolve_death(timeline, policy)
+    days = [_day_zero(course) for course in courses]
+    death = resolve_death(timeline, policy) if courses else None
     end = _followup_end(timeline, death)
-    dated = [_day_zero(course) for course in courses]
-    return [
-        _episode(timeline, number, day_zero, course, following, death, end)
-        for number, (course, day_zero, following) in enumerate(
-            zip(courses, dated, [*dated[1:], None], strict=True), start=1
-        )
-    ]
+    found = []
+    for number, (course, day_zero) in enumerate(zip(courses, days, strict=True), start=1):
+        product, product_notes = _product(course, timeline, day_zero)
+        indication, indication_notes = _indication(timeline, day_zero)
+        found.append(Episode(
+            patient=timeline.patient,
+            number=number,
+            infusion=day_zero,
+            timeline=timeline,
+            infusions=tuple(sorted(course, key=lambda fact: fact.day_key)),
+            product=product,
+            indication=indication,
+            age_years=years_between(timeline.born, day_zero) if timeline.born else None,
+            death=death,
+            followup_end=end,
+            next_infusion=days[number] if number < len(days) else None,
+            notes=(*_date_notes(course, day_zero), *product_notes, *indication_notes),
+            baseline=_baseline(timeline, day_zero),
+        ))  # fmt: skip
+    return found
 
 
 def why_not(timeline: Timeline) -> str:
@@ -53,11 +65,6 @@ def why_not(timeline: Timeline) -> str:
         "history_only": "cart_history" in concepts,
     }  # fmt: skip
     return next((reason for reason, found in reasons.items() if found), "no_evidence")
-
-
-def analyte(fact: Fact) -> str:
-    """What a lab fact measures, without the method: ANC, platelets, ferritin ..."""
-    return fact.group or fact.subconcept
 
 
 def _names_infusion(fact: Fact) -> bool:
@@ -167,34 +174,6 @@ def _day_zero(course: Sequence[Fact]) -> Interval:
 # -- one episode -----------------------------------------------------------------------------
 
 
-def _episode(
-    timeline: Timeline,
-    number: int,
-    day_zero: Interval,
-    course: list[Fact],
-    following: Interval | None,
-    death: Death | None,
-    end: Interval | None,
-) -> Episode:
-    product, product_notes = _product(course, timeline, day_zero)
-    indication, indication_notes = _indication(timeline, day_zero)
-    return Episode(
-        patient=timeline.patient,
-        number=number,
-        infusion=day_zero,
-        timeline=timeline,
-        infusions=tuple(sorted(course, key=lambda fact: fact.day_key)),
-        product=product,
-        indication=indication,
-        age_years=years_between(timeline.born, day_zero) if timeline.born else None,
-        death=death,
-        followup_end=end,
-        next_infusion=following,
-        notes=(*_date_notes(course, day_zero), *product_notes, *indication_notes),
-        baseline=_baseline(timeline, day_zero),
-    )
-
-
 def _date_notes(course: Sequence[Fact], day_zero: Interval) -> list[Note]:
     where = course[0].source
     if day_zero == _UNDATED:
@@ -289,7 +268,7 @@ def _baseline(timeline: Timeline, day_zero: Interval) -> dict[str, float]:
     values: dict[str, float] = {}
     for fact in evidence(timeline.of("lab")):  # in order: a later value replaces an earlier one
         if fact.when and fact.value is not None and last - _BASELINE <= fact.when.first <= last:
-            values[analyte(fact)] = fact.value
+            values[fact.group] = fact.value
     return values
 
 
@@ -297,7 +276,5 @@ def _followup_end(timeline: Timeline, death: Death | None) -> Interval | None:
     """The death, or else the last finished contact; orders and late entries are no contact."""
     if death is not None and death.when is not None:
         return death.when
-    contacts = [fact.end or fact.when for fact in evidence(timeline.of("contact")) if fact.when]
-    return max(
-        (day for day in contacts if day), key=lambda day: (day.first, day.last), default=None
-    )
+    days = (fact.end or fact.when for fact in evidence(timeline.of("contact")))
+    return max(filter(None, days), key=lambda day: (day.first, day.last), default=None)

@@ -1,42 +1,20 @@
 """One patient's facts in order: sorted, each statement once, whatever order they came in."""
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from adapter.dates import Interval
-from adapter.model import Fact, Note, Timeline
+from adapter.model import Fact, Timeline
 
-#: Facts for which the living patient must have been there; reading FHIR makes a `contact` of each.
-PRESENCE = frozenset(
-    {
-        "contact", "lab", "lab_micro", "microbiology_result", "vital", "performance_status",
-        "cart_infusion", "cart_product", "lymphodepletion", "bridging", "hct", "supportive_drug",
-    }
-)  # fmt: skip
+if TYPE_CHECKING:
+    from adapter.facts import PatientFacts
 
 _UNDATED = (10**9, 0, 0, "")  # undated facts come last
 
 
-class HasFacts(Protocol):
-    """What a timeline is made of: the facts read from one patient's resources."""
-
-    @property
-    def patient(self) -> str: ...  # noqa: D102
-    @property
-    def facts(self) -> Sequence[Fact]: ...  # noqa: D102
-    @property
-    def notes(self) -> Sequence[Note]: ...  # noqa: D102
-    @property
-    def sex(self) -> str: ...  # noqa: D102
-    @property
-    def born(self) -> Interval | None: ...  # noqa: D102
-    @property
-    def synthetic(self) -> bool: ...  # noqa: D102
-
-
-def timeline_of(read: HasFacts) -> Timeline:
+def timeline_of(read: "PatientFacts | Timeline") -> Timeline:
     """The facts of one patient in order; asking again of the answer changes nothing.
 
     One resource that says the same thing in several code systems is one fact: a Condition coded in
@@ -73,13 +51,8 @@ def _statement(fact: Fact) -> tuple[object, ...]:
 def _merged(one: Fact, other: Fact) -> Fact:
     """The same statement under two codes; the choice must not depend on which came first."""
     first, second = sorted((one, other), key=lambda fact: (fact.code, fact.label, _order(fact)))
-    return msgspec.structs.replace(
-        first, traits=first.traits | second.traits, recorded=_earlier(first, second)
-    )
-
-
-def _earlier(one: Fact, other: Fact) -> Interval | None:
-    return min((f.recorded for f in (one, other) if f.recorded), key=_interval, default=None)
+    recorded = min((one.recorded, other.recorded), key=_interval)
+    return msgspec.structs.replace(first, traits=first.traits | second.traits, recorded=recorded)
 
 
 def _order(fact: Fact) -> tuple[object, ...]:
