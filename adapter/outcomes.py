@@ -55,7 +55,7 @@ def outcome_of(episode: Episode, policy: Policy) -> Outcome:
     blocked = _not_evaluable(episode)
     if blocked:
         return _unknown(episode, blocked)
-    notes, doubts = _doubts(episode, policy)
+    doubts = [note for fact in _claims(episode) for note in _why_uncounted(fact, episode, policy)]
     relapse = _relapse(episode, policy)
     therapy = _therapies(episode, policy)
     first = _first([event for event in (relapse, *therapy) if event is not None])
@@ -63,13 +63,12 @@ def outcome_of(episode: Episode, policy: Policy) -> Outcome:
         outcome = _death_or_contact(episode)
     else:
         outcome = Outcome(first.kind, first.days, first.reason, first.facts)
-    notes += _unfollowed(episode, outcome)
-    unsettled = doubts and outcome.reason != "relapse_documented"
+    unsettled = any(d.todo for d in doubts) and outcome.reason != "relapse_documented"
     disputed = episode.death is not None and episode.death.disputed
     treated = _unexplained_therapy(episode, relapse)
     return msgspec.structs.replace(
         outcome,
-        notes=(*notes, *treated),
+        notes=(*doubts, *_unfollowed(episode, outcome), *treated),
         needs_review=bool(unsettled or disputed or treated or outcome.needs_review),
     )
 
@@ -190,17 +189,9 @@ def _death_day(episode: Episode) -> Days | None:
     return episode.days(when) if when is not None else None
 
 
-def _doubts(episode: Episode, policy: Policy) -> tuple[list[Note], bool]:
-    """Records of relapse that could not be counted, and whether a person must look at them."""
-    notes: list[Note] = []
-    for fact in _claims(episode):
-        if _event_days(fact, episode, policy) is None:
-            notes += _why_uncounted(fact, episode, policy)
-    return notes, any(note.todo for note in notes)
-
-
 def _why_uncounted(fact: Fact, episode: Episode, policy: Policy) -> list[Note]:
-    if "certified" in fact.traits:
+    """Why a record of relapse is no event; a person must look where there is something to do."""
+    if "certified" in fact.traits or _event_days(fact, episode, policy) is not None:
         return []  # what a certificate says is weighed with the causes
     if fact.when is None:
         return _undated(fact, episode, policy)

@@ -2,12 +2,13 @@
 
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.codes.prophylaxis import ProphylaxisRule, prophylaxis_rules
+from adapter.codes.prophylaxis import ProphylaxisRule, Who, prophylaxis_rules
 from adapter.config import Policy
 from adapter.errors import MappingError
 from adapter.grades.infections import (
@@ -18,7 +19,7 @@ from adapter.grades.infections import (
     trajectory,
     windows_of,
 )
-from adapter.grades.prophylaxis import Exposure, prophylaxis_of
+from adapter.grades.prophylaxis import _WHO, Exposure, prophylaxis_of
 from adapter.incidence import density
 from adapter.model import Judged
 from tests.causes.tables import judged
@@ -83,6 +84,11 @@ def test_every_rule_has_a_source_and_unsourced_ones_say_so() -> None:
     assert all(rule.source for rule in RULES.values())
     marked = {name for name, rule in RULES.items() if rule.source.startswith("unsourced")}
     assert {"pjp_one_year", "immunoglobulin_any"} == marked
+
+
+def test_every_name_of_whom_has_its_function() -> None:
+    """The table may use no word that the program does not know."""
+    assert set(get_args(Who)) == set(_WHO)
 
 
 def answers(one: Judged, sends: frozenset[str] = ALL) -> dict[str, Exposure]:

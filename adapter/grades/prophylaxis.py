@@ -9,7 +9,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
 
-from adapter.codes.prophylaxis import ProphylaxisRule, Who
+from adapter.codes.prophylaxis import ProphylaxisRule
 from adapter.config import Policy
 from adapter.grades.infections import trajectory
 from adapter.model import NO_EVIDENCE, Fact, Judged
@@ -171,14 +171,10 @@ def _before(judged: Judged, *concepts: str) -> list[Fact]:
     return [f for f in facts if f.counts and (f.when is None or f.when.first <= zero)]
 
 
-_WHO: dict[Who, Callable[[Judged, Policy], Begins]] = {
-    "everybody": _everybody,
-    "high_risk": _high_risk,
-    "high_risk_neutropenia": _high_risk_neutropenia,
-    "neutropenia": _neutropenia,
-    "hepatitis_b": _hepatitis_b,
-    "prior_mould": _prior_mould,
-    "low_igg_infection": _low_igg_infection,
-    "low_igg_airway_infection": _low_igg_airway_infection,
-    "five_days_of_steroids": _five_days_of_steroids,
-}
+_WHO: dict[str, Callable[[Judged, Policy], Begins]] = {
+    who.__name__.removeprefix("_"): who
+    for who in (
+        _everybody, _high_risk, _neutropenia, _high_risk_neutropenia, _hepatitis_b, _prior_mould,
+        _low_igg_infection, _low_igg_airway_infection, _five_days_of_steroids,
+    )
+}  # fmt: skip
