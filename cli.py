@@ -286,7 +286,7 @@ def explain(settings: Settings, patient: str, as_of: int | None) -> None:
         study = run_study(store, settings, _codes(settings), as_of=as_of, only=[patient])
     if not study.judged:
         reason = next(iter(study.attrition.not_recipients), "not_in_the_store")
-        raise UsageError(f"{patient} is not a CAR T recipient: {reason.replace('_', ' ')}.")
+        raise UsageError(f"That is not a CAR T recipient: {reason.replace('_', ' ')}.")
     click.echo("\n\n".join(page_of(one, study.plan) for one in study.judged))
 
 
@@ -297,7 +297,7 @@ def _behind_pseudonym(settings: Settings, store: "Store", name: str) -> str:
         if name.upper().startswith("P-") and names.of(patient).startswith(name.upper()):
             return patient
     raise UsageError(
-        f"{name} is neither a patient of this store nor a pseudonym from its reports.",
+        "That is neither a patient of this store nor a pseudonym from its reports.",
         "Give the server's logical id, or the P-… name as printed.",
     )
 

@@ -53,6 +53,7 @@ class Ward:
     def __init__(self, shelf: Shelf, base: str) -> None:
         self.shelf, self.base = shelf, base
         self.refused: set[str] = set()
+        self.says = "not tonight"
 
     def put(self, *resources: Resource) -> None:
         """New or changed resources."""
@@ -69,7 +70,7 @@ class _Grumpy(Shelf):
 
     def search(self, kind: str, query: list[tuple[str, str]]) -> Any:
         if self.ward is not None and kind in self.ward.refused:
-            raise Refused(500, "exception", "not tonight")
+            raise Refused(500, "exception", self.ward.says)
         return super().search(kind, query)
 
 
