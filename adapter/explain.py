@@ -9,7 +9,10 @@ import msgspec
 from adapter.causes import Plan, decide, readings
 from adapter.causes.rule import LADDER
 from adapter.dates import Interval
+from adapter.grades.infections import infections_of
+from adapter.grades.prophylaxis import Exposure, prophylaxis_of
 from adapter.model import Answer, Certainty, Episode, Fact, Finding, Judged, OutcomeKind, Verdict
+from adapter.outcomes import alternatives
 
 #: What a day line shows whether it counted or not; laboratory values only where a rule used them.
 _SHOWN = frozenset(
@@ -65,6 +68,7 @@ def explain(judged: Judged, plan: Plan, patient: str = "") -> str:
     blocks += [_days(judged)]
     if judged.findings:
         blocks += [_rules(judged.findings), _changes(judged, plan)]
+    blocks += [_other_policies(judged, plan), _infections(judged, plan)]
     if notes := [*judged.episode.notes, *judged.outcome.notes]:
         blocks.append("Doubts about the data\n" + _list(str(note) for note in notes))
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -100,6 +104,24 @@ def _headline(judged: Judged, patient: str) -> str:
         OutcomeKind.NOT_EVALUABLE: f"not evaluable: {outcome.reason.replace('_', ' ')}",
     }[outcome.kind]
     return f"{patient}, episode {episode.number}: {course}{age}\n{what}"
+
+
+def _other_policies(judged: Judged, plan: Plan) -> str:
+    """Only those that would change what came first."""
+    first = judged.outcome
+    others = alternatives(judged.episode, plan.policy).items()
+    differ = [f"{name}: {other.kind}, day {other.time}" for name, other in others
+              if (other.kind, other.time) != (first.kind, first.time)]  # fmt: skip
+    return "Under other policies\n" + _list(differ) if differ else ""
+
+
+def _infections(judged: Judged, plan: Plan) -> str:
+    rows = [f"day {day}: {organism.replace('_', ' ')} infection"
+            for day, organism in infections_of(judged, plan.policy)]  # fmt: skip
+    for rule, said, why in prophylaxis_of(judged, plan.prophylaxis, plan.sends, plan.policy):
+        if said is not Exposure.DOES_NOT_APPLY:
+            rows.append(f"{rule.title}: {said.replace('_', ' ')}{why and f' ({why})'}")
+    return "Infections and prophylaxis\n" + _list(rows) if rows else ""
 
 
 def _verdict(judged: Judged, verdict: Verdict, plan: Plan) -> str:

@@ -1,6 +1,7 @@
 """One death on a page: what a physician reads in a minute."""
 
 from adapter.causes import Plan
+from adapter.codes.prophylaxis import prophylaxis_rules
 from adapter.explain import day_line, explain, what_would_change
 from adapter.model import Judged
 from tests.causes.tables import judged
@@ -104,3 +105,19 @@ def test_the_page_is_at_most_a_screen_wide() -> None:
     """It is read in terminals and printed."""
     one: Judged = judged(SEPTIC)
     assert max(len(line) for line in explain(one, PLAN).splitlines()) <= 110
+
+
+def test_what_another_policy_would_give_is_said() -> None:
+    """A transplant without recorded progression: censored, or relapse, as the study decides."""
+    text = page("0 | infusion: axi-cel\n100 | transplant: allogeneic\n200 | death")
+    assert "later_hct=censor: alive, day 100" in text
+    assert "next_therapy" not in text
+
+
+def test_infections_and_prophylaxis_of_one_patient() -> None:
+    """Each infection by day, and each rule that is for this patient, with why it was not met."""
+    table = judged("0 | infusion: axi-cel\n12 | blood culture: Escherichia coli\n400 | visit")
+    text = " ".join(explain(table, Plan(prophylaxis=prophylaxis_rules())).split())
+    assert "day 12: bacterial infection" in text
+    assert "IgG measured on about day 28: not met (not begun by day 42)" in text
+    assert "Posaconazole" not in text
