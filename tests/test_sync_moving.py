@@ -19,6 +19,7 @@ from adapter.sync import SyncReport, sync
 from tests.hostile.little import TYPES, Asked, Little
 from tests.servers import delete, put_all, sekmet_server, server_ids
 
+Schedule = list[tuple[int, str, int]]
 CHANGES = 30
 ROWS = 600
 
@@ -37,7 +38,7 @@ def host() -> Iterator[HTTPServer]:
 class Moving:
     """A server whose rows move by a schedule: (after how many requests, what, which row)."""
 
-    def __init__(self, host: HTTPServer, schedule: list[tuple[int, str, int]]) -> None:
+    def __init__(self, host: HTTPServer, schedule: Schedule) -> None:
         host.clear()
         self.little = Little(host)
         self.little.clock = datetime.now(UTC) - timedelta(hours=1)
@@ -87,22 +88,25 @@ def held(path: Path) -> set[tuple[str, str, str]]:
         return set(rows.fetchall())
 
 
-SCHEDULES = st.lists(
-    st.tuples(
-        st.integers(2, 45),
-        st.sampled_from(["insert", "update", "delete"]),
-        st.integers(0, ROWS - 1),
-    ),
-    min_size=CHANGES,
-    max_size=CHANGES,
+def moves(*what: str, most: int = CHANGES, least: int = CHANGES) -> st.SearchStrategy[Schedule]:
+    """Schedules of these kinds of change."""
+    one = st.tuples(st.integers(2, 45), st.sampled_from(what), st.integers(0, ROWS - 1))
+    return st.lists(one, min_size=least, max_size=most)
+
+
+SCHEDULES = st.one_of(
+    moves("insert", "update", "delete"),
+    moves("delete", least=1, most=3),
+    moves("update", least=1, most=3),
+    moves("insert", "delete", least=2, most=6),
 )
 
 
 @pytest.mark.parametrize("mode", ["search", "bulk"])
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=24, deadline=None, suppress_health_check=list(HealthCheck))
 @given(schedule=SCHEDULES)
 def test_after_two_syncs_the_store_is_the_server(
-    host: HTTPServer, codes: Codes, mode: str, schedule: list[tuple[int, str, int]]
+    host: HTTPServer, codes: Codes, mode: str, schedule: Schedule
 ) -> None:
     """30 of 600 rows move at random moments of the first walk; two syncs later nothing differs."""
     moving = Moving(host, schedule)

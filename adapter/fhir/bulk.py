@@ -184,7 +184,7 @@ class Exporter:
         for attempt in range(self.client.retries + 1):
             try:
                 number = 0
-                for page in self._pages(what, way, file.type, manifest.open_files):
+                for page in self._pages(what, way, file.type):
                     number += len(page.rows) + len(page.rejects)
                     yield page
                 if file.count is not None and number != file.count:
@@ -193,10 +193,10 @@ class Exporter:
             except Broken as problem:
                 self.client.give_up_or_pause(what, problem, attempt)
 
-    def _pages(self, what: str, way: Way, kind: str, open_file: bool) -> Iterator[Page]:
+    def _pages(self, what: str, way: Way, kind: str) -> Iterator[Page]:
         page, number = Page(Query(kind)), 0
         longest = self.client.settings.connection.longest_line_mb * 2**20
-        for line in _lines(self._chunks(what, way, open_file), longest):
+        for line in _lines(self._chunks(what, way), longest):
             if not line.strip():
                 continue
             number += 1
@@ -206,11 +206,9 @@ class Exporter:
                 page = Page(Query(kind))
         yield page
 
-    def _chunks(self, what: str, way: Way, open_file: bool) -> Iterator[bytes]:
+    def _chunks(self, what: str, way: Way) -> Iterator[bytes]:
         """The bytes of a file, unpacked also where a .gz comes without saying so."""
-        stream = self.client.patiently(
-            what, lambda: self.client.open_stream(what, way, open_file=open_file)
-        )
+        stream = self.client.patiently(what, lambda: self.client.open_stream(what, way))
         try:
             chunks = stream.chunks(self.client.settings.connection.timeout_seconds)
             first = next(chunks, b"")

@@ -214,7 +214,7 @@ class Client:
 
     # -- files -----------------------------------------------------------------------------
 
-    def open_stream(self, what: str, way: Way, *, open_file: bool) -> Streamed:
+    def open_stream(self, what: str, way: Way) -> Streamed:
         """A bulk file, opened; a redirect to a file store is followed without the token."""
         renewed = False
         for _ in range(_MOST_REDIRECTS + 2):
@@ -227,9 +227,8 @@ class Client:
             reply = Reply(answer.status, answer.headers, way.url, b"")
             answer.close()
             if reply.status in _REDIRECTS and reply.headers.get("Location"):
-                there = self.gate.admit(
-                    reply.headers["Location"], way.url, "file", open_file=open_file
-                )
+                location = reply.headers["Location"]
+                there = self.gate.admit(location, way.url, "file", open_file=True)
                 way = Way(there.url, there.token and way.token)
             elif reply.status == 401 and way.token and not renewed:
                 renewed = self.credentials.renew(headers.get("Authorization", ""))

@@ -305,3 +305,44 @@ def test_an_id_that_is_only_listed_is_not_called_complete(world: World) -> None:
     night = world.night()
     assert (20, {("*", "Condition")}) == (night.code, world.due())
     world.complete()
+
+
+def test_rows_that_could_not_be_asked_for_are_not_buried(world: World) -> None:
+    """The list lacks a row, and the question for it fails: due, not deleted."""
+    world.night()
+    hidden = world.server.rows.pop(("Condition", "c1-0"))
+    world.server.trap("/Condition", lambda a: problem(500) if a.get("_id") else None)
+    night = world.night()
+    assert (20, True) == (night.code, "Condition/c1-0" in night.holds)
+    world.server.rows["Condition", "c1-0"] = hidden
+    world.complete()
+
+
+def test_a_type_that_is_no_longer_offered_is_due(world: World) -> None:
+    """It vanished from the capability statement; we hold rows of it."""
+    world.night()
+    world.server.types = ("Patient", "Condition")
+    night = world.night()
+    assert (20, True) == (night.code, "no longer offers it" in night.says)
+    assert {one for one in night.holds if one.startswith("Observation")}
+    world.server.types = ("Patient", "Condition", "Observation")
+    world.complete()
+
+
+def test_a_changed_code_list_searches_the_whole_past(recipients: World) -> None:
+    """Another product counts from today on: its old infusions are found."""
+    recipients.night()
+    from adapter.codes import load_codes
+
+    site = recipients.folder / "site"
+    site.mkdir()
+    (site / "ours.csv").write_text(
+        "action,concept,subconcept,system,code,match,display,signed,dated\n"
+        "add,cart_infusion,cart_infusion_generic_FY2018_2021,urn:ours,LOCAL-1,exact,,us,2026-01-01\n"
+    )
+    local = {"coding": [{"system": "urn:ours", "code": "LOCAL-1"}]}
+    old = recipients.server.put("Procedure", "xp3", "p3", code=local)
+    old["meta"]["lastUpdated"] = "2020-01-01T00:00:00.000Z"
+    recipients.codes = load_codes(site)
+    recipients.night()
+    assert {"p1", "p2", "p3"} == held_patients(recipients)
