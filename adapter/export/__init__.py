@@ -19,7 +19,7 @@ from adapter.pseudonyms import DATE_MODES, Release
 from adapter.study import Study
 
 __all__ = ["COLUMNS", "DATE_MODES", "FORMATS", "NRM", "RELAPSE", "Receipt", "Release", "answer_of",
-           "evaluable", "export_cohort", "row_of", "rows_of", "version_of"]  # fmt: skip
+           "evaluable", "export_cohort", "row_of", "rows_of", "save", "version_of"]  # fmt: skip
 
 #: How the file name ends -> who writes it, and what it is. The longest ending wins.
 FORMATS: dict[str, tuple[Callable[[Released], bytes], str]] = {
@@ -64,14 +64,18 @@ def export_cohort(study: Study, path: Path, release: Release) -> Receipt:
     digest = hashlib.sha256(content).hexdigest()
     receipt = Receipt(path, digest, len(content), len(cohort.rows), kind)
     manifest = documents.dump(manifest_of(cohort, receipt), indent=1).encode("utf-8")
-    try:
-        write_atomically(path, content)
-        write_atomically(path.with_name(f"{path.name}.manifest.json"), manifest)
-    except OSError as problem:
-        raise StoreError(
-            f"{path} cannot be written: {problem.strerror}.", "Check the folder and the free space."
-        ) from None
+    save(path, content)
+    save(path.with_name(f"{path.name}.manifest.json"), manifest)
     return receipt
+
+
+def save(path: Path, content: bytes) -> Path:
+    """A whole file or none, mode 0600; StoreError when it cannot be written."""
+    try:
+        return write_atomically(path, content)
+    except OSError as problem:
+        what = f"{path} cannot be written: {problem.strerror}."
+        raise StoreError(what, "Check the folder and the free space.") from None
 
 
 def manifest_of(cohort: Released, receipt: Receipt) -> dict[str, Any]:
@@ -80,10 +84,7 @@ def manifest_of(cohort: Released, receipt: Receipt) -> dict[str, Any]:
     keys = release.keys()
     return {
         "file": receipt.path.name,
-        "sha256": receipt.sha256,
-        "bytes": receipt.bytes,
-        "format": receipt.format,
-        "rows": receipt.rows,
+        **{name: value for name, value in receipt._asdict().items() if name != "path"},
         "columns": cohort.names,
         **cohort.about,
         "codes_digest": study.codes_digest,

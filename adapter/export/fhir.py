@@ -117,9 +117,8 @@ def _values(column: Column, value: Any) -> list[dict[str, Any]]:
         return []
     if column.kind == "list":
         return [{"valueString": item} for item in value]
-    if column.unit:
-        return [{"valueQuantity": {"value": value, "unit": column.unit}}]
-    if column.kind == "number":
-        return [{"valueQuantity": {"value": value}}]
+    if column.unit or column.kind == "number":
+        unit = {"unit": column.unit} if column.unit else {}
+        return [{"valueQuantity": {"value": value, **unit}}]
     name = {"integer": "valueInteger", "boolean": "valueBoolean"}.get(column.kind, "valueString")
     return [{name: value}]

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from adapter.atomic import write_atomically
 from adapter.errors import StoreError, UsageError
+from adapter.export import save
 from adapter.pseudonyms import Pseudonyms
 from adapter.report import chromium
 from adapter.report.page import asset, render
@@ -27,7 +27,7 @@ def write_report(
     if ending not in (".html", ".htm", ".pdf"):
         raise UsageError(f"A report cannot be written as {ending!r}.", "Use .html or .pdf.")
     html = report_html(study, pseudonyms, changes)
-    return _write(path, chromium.printed(html) if ending == ".pdf" else html.encode("utf-8"))
+    return save(path, chromium.printed(html) if ending == ".pdf" else html.encode("utf-8"))
 
 
 def write_figures(study: Study, folder: Path, pseudonyms: Pseudonyms) -> list[Path]:
@@ -42,7 +42,7 @@ def write_figures(study: Study, folder: Path, pseudonyms: Pseudonyms) -> list[Pa
     except OSError as problem:
         raise StoreError(f"The folder {folder} cannot be made: {problem.strerror}.") from None
     return [
-        _write(folder / f"{name}{ending}", content)
+        save(folder / f"{name}{ending}", content)
         for name, (drawing, svg) in view.pictures.items()
         for ending, content in _files_of(drawing, "".join(svg.iter_chunks())).items()
     ]
@@ -62,12 +62,3 @@ def _files_of(drawing: Drawing, svg: str) -> dict[str, bytes]:
         made[".png"] = chromium.pictured(html, width, height)
         made[".pdf"] = chromium.printed(html)
     return made
-
-
-def _write(path: Path, content: bytes) -> Path:
-    try:
-        return write_atomically(path, content)
-    except OSError as problem:
-        raise StoreError(
-            f"{path} cannot be written: {problem.strerror}.", "Check the folder and the free space."
-        ) from None

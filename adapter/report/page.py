@@ -20,29 +20,17 @@ from adapter.report.sections.summary import changes, summary
 from adapter.report.view import View
 from adapter.report.words import TEXT, say
 
-#: The order of the report; a new chapter is one file in sections/, one line here, and its heading
-#: in words.toml. A chapter with nothing to show returns None.
-CHAPTERS: dict[str, Callable[[View], Node]] = {
-    "summary": summary,
-    "changes": changes,
-    "left-out": left_out,
-    "cohort": cohort,
-    "outcomes": outcomes,
-    "groups": by_group,
-    "causes": causes,
-    "infections": infections,
-    "toxicity": toxicity,
-    "deaths": deaths,
-    "literature": literature,
-    "sensitivity": sensitivity,
-    "quality": quality,
-    "methods": methods,
-}
+#: The order of the report. A new chapter is one function in sections/, one place here, and its
+#: heading in words.toml under the function's name; with nothing to show it returns None.
+CHAPTERS: tuple[Callable[[View], Node], ...] = (
+    summary, changes, left_out, cohort, outcomes, by_group, causes, infections, toxicity, deaths,
+    literature, sensitivity, quality, methods,
+)  # fmt: skip
 
 
 def render(view: View) -> str:
     """The report as text; needs no network, and nothing is hidden when scripts are off."""
-    made = {name: chapter(view) or _empty(name) for name, chapter in CHAPTERS.items()}
+    made = {c.__name__: c(view) or _empty(c.__name__) for c in CHAPTERS}
     shown = {name: body for name, body in made.items() if body is not None}
     name, cut = view.study.name, view.study.cut
     as_of = say("page.cut", day=cut) if cut else say("page.no_cut")

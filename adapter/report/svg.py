@@ -71,18 +71,6 @@ def width_of(text: str, size: float = TEXT_SIZE) -> float:
     return size * sum(0.32 if c in _NARROW else 0.9 if c in _WIDE else 0.58 for c in text)
 
 
-def wrapped(text: str, width: float, size: float = TEXT_SIZE) -> list[str]:
-    """Text in lines no wider than `width` pixels, by estimate."""
-    lines = [""]
-    for word in text.split():
-        tried = f"{lines[-1]} {word}".strip()
-        if lines[-1] and width_of(tried, size) > width:
-            lines.append(word)
-        else:
-            lines[-1] = tried
-    return lines
-
-
 def nice_top(value: float, steps: Sequence[float] = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)) -> float:
     """The smallest of the allowed axis ends that holds the value."""
     return next((step for step in steps if value <= step + 1e-9), steps[-1])

@@ -120,7 +120,9 @@ class View:
         """The horizon as a reader says it."""
         return "12 months" if self.horizon == 365 else f"day {self.horizon}"
 
-    def axes(self, curves: Iterable[Curve], every: int = 1, marks: tuple[int, ...] = ()) -> Axes:
+    def axes(
+        self, curves: Iterable[Curve], crowded: bool = False, marks: tuple[int, ...] = ()
+    ) -> Axes:
         """Axes that hold these curves and four fifths of their intervals; ticks by months."""
         highest = 0.0
         for curve in curves:
@@ -130,8 +132,9 @@ class View:
                 known = np.sort(upper[upper == upper])
                 ribbon = float(known[len(known) * 4 // 5]) if len(known) else 0.0
                 highest = max(highest, float(curve.estimate[shown].max()), ribbon)
-        ticks = month_ticks(self.last_day)[::every]
-        return Axes(self.last_day, nice_top(min(highest, 1.0)), ticks, marks)
+        ticks = month_ticks(self.last_day)
+        every = 1 + len(ticks) // 7 if crowded else 1  # narrow panels have room for seven
+        return Axes(self.last_day, nice_top(min(highest, 1.0)), ticks[::every], marks)
 
     def reading(self, tracks: Iterable[Track]) -> str:
         """Curves read at the horizon, in words."""

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Any
@@ -51,10 +52,7 @@ def slug(text: str) -> str:
 
 def tally(names: Iterable[str]) -> dict[str, int]:
     """Counts, largest first, then by name."""
-    found: dict[str, int] = {}
-    for name in names:
-        found[name] = found.get(name, 0) + 1
-    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+    return dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])))
 
 
 def rounded(value: float | None, digits: int = 1) -> str:

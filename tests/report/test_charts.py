@@ -16,7 +16,7 @@ from adapter.pseudonyms import Pseudonyms
 from adapter.report.charts import Axes, Panel, RiskRow, Track, curve_panel, month_ticks
 from adapter.report.sections.deaths import day_line, marks_of
 from adapter.report.sections.outcomes import by_group, outcomes
-from adapter.report.svg import apart, band, nice_top, px, steps, ticks_to, wrapped
+from adapter.report.svg import apart, band, nice_top, px, steps, ticks_to
 from adapter.report.view import View, grid
 from adapter.report.words import plain, rounded, say, sentence_case
 from tests.report.studies import Person, a_study, fact, judged_of
@@ -147,7 +147,6 @@ def test_words() -> None:
     assert "organism not identified" == plain("organism_not_identified")
     assert "COVID-19" == sentence_case(plain("covid19"))
     assert "–" == rounded(None) == rounded(float("nan"))
-    assert ["a long", "line"] == wrapped("a long line", 40)
 
 
 def test_what_is_filled_into_a_text_is_escaped() -> None:

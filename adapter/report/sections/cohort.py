@@ -1,6 +1,7 @@
 """Who was left out and why, as a flow diagram whose numbers add up; and who is in, by outcome."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import NamedTuple
 
 import htpy as h
@@ -11,12 +12,13 @@ from adapter.model import Judged, OutcomeKind
 from adapter.outcomes import REASONS
 from adapter.pseudonyms import scrubbed
 from adapter.report.sections.outcomes import CLASSES, SPLITS, Split
-from adapter.report.svg import Drawing, box, label, line, wrapped
+from adapter.report.svg import Drawing, box, label, line
 from adapter.report.view import View
 from adapter.report.words import TEXT, plain, say, sentence_case, share, tally
 
 _BOX, _SIDE, _WIDTH = 250.0, 330.0, 720.0  # of the main line, of who leaves, of the whole
 _LINE, _PAD, _GAP = 17, 12, 20
+_SIDE_CHARACTERS = 46  # of small text in a line of the side box
 _COLUMNS = (None, OutcomeKind.NRM, OutcomeKind.RELAPSE, OutcomeKind.ALIVE)
 
 
@@ -30,17 +32,17 @@ class Stage(NamedTuple):
 
 def left_out(view: View) -> Node:
     """From every patient in the store to the outcomes."""
-    stages, outcomes = stages_of(view), view.study.attrition.outcomes
-    check(stages, outcomes)
+    view.study.attrition.check()  # a diagram that does not add up is never drawn
+    stages, outcomes = _stages(view), view.study.attrition.outcomes
     rows = list[list[Node]]()
     for stage in stages:
         rows.append([stage.name, f"{stage.n:,}"])
         rows += [[_indented(f"left out: {why}"), f"{n:,}"] for why, n in stage.leaving.items()]
     rows += [[_indented(plain(kind)), f"{n:,}"] for kind, n in outcomes.items()]
-    return view.figure("left-out.flow", _diagram(stages, outcomes), rows)
+    return view.figure("left_out.flow", _diagram(stages, outcomes), rows)
 
 
-def stages_of(view: View) -> list[Stage]:
+def _stages(view: View) -> list[Stage]:
     """The account of the study as boxes; several courses of one patient are said, not lost."""
     a = view.study.attrition
     further = f"Courses, {a.episodes - a.recipients:,} of them further ones"
@@ -58,16 +60,6 @@ def _in_words(reasons: dict[str, int]) -> dict[str, int]:
     return {known.get(slug) or scrubbed(plain(slug)): n for slug, n in ordered}
 
 
-def check(stages: Sequence[Stage], outcomes: dict[str, int]) -> None:
-    """A diagram that does not add up is never drawn."""
-    patients, recipients, episodes, evaluable = stages
-    for whole, left in ((patients, recipients), (episodes, evaluable)):
-        if whole.n - sum(whole.leaving.values()) != left.n:
-            raise AssertionError(f"{whole.name}: those left out do not add up")
-    if sum(outcomes.values()) != evaluable.n:
-        raise AssertionError("outcomes do not add up")
-
-
 def _diagram(stages: Sequence[Stage], outcomes: dict[str, int]) -> Drawing:
     parts, y, middle = list[Node](), 6.0, _BOX / 2
     for stage in stages:
@@ -80,7 +72,7 @@ def _diagram(stages: Sequence[Stage], outcomes: dict[str, int]) -> Drawing:
             parts.append(_boxed(_WIDTH - _SIDE, y + 7, _SIDE, side, aside=True))
         parts.append(line(middle, y, middle, y + drop, "flow"))
         y += drop
-    width, names = (_WIDTH - 2 * _GAP) / 3, say("left-out.outcomes")
+    width, names = (_WIDTH - 2 * _GAP) / 3, say("left_out.outcomes")
     lefts = [i * (width + _GAP) for i in range(3)]
     parts.append(line(lefts[0] + width / 2, y, lefts[2] + width / 2, y, "flow"))
     for left, (kind, name) in zip(lefts, names.items(), strict=True):
@@ -94,7 +86,7 @@ def _diagram(stages: Sequence[Stage], outcomes: dict[str, int]) -> Drawing:
 def _leaving(stage: Stage) -> list[str]:
     lines = [f"Left out: {sum(stage.leaving.values()):,}"] if stage.leaving else []
     for why, n in stage.leaving.items():
-        lines += wrapped(f"{n:,}  {why}", _SIDE - 2 * _PAD, 11.5)
+        lines += wrap(f"{n:,} {why}", _SIDE_CHARACTERS)
     return lines
 
 
@@ -129,7 +121,7 @@ def cohort(view: View) -> Node:
         ["Episodes", *(f"{len(column):,}" for column in columns)],
         ["Age, median (quartiles)", *(_ages(column) for column in columns)],
     ]
-    splits: dict[str, Split] = {**SPLITS, "sex": lambda j: j.episode.timeline.sex}
+    splits: dict[str, Split] = {"sex": lambda j: j.episode.timeline.sex, **SPLITS}
     for what, of in splits.items():
         rows.append([h.b[sentence_case(what)], *([""] * len(columns))])
         found = list(tally(of(j) for j in view.judged))

@@ -7,13 +7,7 @@ from statistics import median
 import htpy as h
 from htpy import Element, Node
 
-from adapter.grades.infections import (
-    Infection,
-    by_window,
-    infections_of,
-    lowest_by_window,
-    windows_of,
-)
+from adapter.grades import infections as grading
 from adapter.grades.prophylaxis import Exposure, prophylaxis_of
 from adapter.incidence import count, cumulative_incidence, density, follow_up
 from adapter.report.charts import Panel, Track, curve_panel, extended_rows
@@ -29,7 +23,7 @@ _FIRST, _OTHER = 1, 2  # event codes: an infection; relapse or death before one
 def infections(view: View) -> Node:
     """Seen until the first event: after relapse other therapy decides."""
     policy = view.study.plan.policy
-    found = [infections_of(judged, policy) for judged in view.judged]
+    found = [grading.infections_of(judged, policy) for judged in view.judged]
     if not any(found):
         return None
     return [
@@ -38,7 +32,7 @@ def infections(view: View) -> Node:
     ]  # fmt: skip
 
 
-def _first(view: View, found: Sequence[Sequence[Infection]]) -> Element:
+def _first(view: View, found: Sequence[Sequence[grading.Infection]]) -> Element:
     pairs = list(zip(found, view.judged, strict=True))
     times = [seen[0].day if seen else day_of(judged) for seen, judged in pairs]
     events = [_FIRST if seen else _OTHER if j.outcome.event else 0 for seen, j in pairs]
@@ -55,7 +49,7 @@ def _first(view: View, found: Sequence[Sequence[Infection]]) -> Element:
 
 def _density(view: View) -> Node:
     policy = view.study.plan.policy
-    windows = by_window(view.judged, policy)
+    windows = grading.by_window(view.judged, policy)
     classes = sorted({one.organism for window in windows for one in window.infections})
     rows = list[list[Node]]()
     for window in windows:
@@ -71,11 +65,8 @@ def _density(view: View) -> Node:
 
 def _prophylaxis(view: View) -> Node:
     plan = view.study.plan
-    asked = [
-        answer
-        for judged in view.judged
-        for answer in prophylaxis_of(judged, plan.prophylaxis, plan.sends, plan.policy)
-    ]
+    asked = [a for j in view.judged
+             for a in prophylaxis_of(j, plan.prophylaxis, plan.sends, plan.policy)]  # fmt: skip
     rows = list[list[Node]]()
     for rule in plan.prophylaxis:
         said = Counter(answer.exposure for answer in asked if answer.rule is rule)
@@ -103,13 +94,13 @@ def _drugs(view: View) -> Node:
 
 def _levels(view: View, analyte: str, low: float, unit: str) -> Node:
     policy = view.study.plan.policy
-    lowest = lowest_by_window(view.judged, analyte, policy)
+    lowest = grading.lowest_by_window(view.judged, analyte, policy)
     if not any(lowest):
         return h.p(".note")[say("infections.no_value", analyte=analyte)]
     rows = [
         [_days(*days), f"{len(values)}", f"{median(values):,.0f}" if values else "–",
          share(sum(value < low for value in values), len(values))]
-        for days, values in zip(windows_of(policy), lowest, strict=True)
+        for days, values in zip(grading.windows_of(policy), lowest, strict=True)
     ]  # fmt: skip
     return view.table("infections.levels", rows, analyte=analyte, low=low, unit=unit)
 

@@ -48,9 +48,8 @@ def card(view: View, judged: Judged, name: str) -> Element:
     """One death; closed it says what, opened it says why. The script filters by the data-words."""
     episode, answer, age = judged.episode, answer_of(judged), judged.episode.age_years
     cause, day = CAUSE_WORDS[cause_of(judged)], day_of(judged)
-    years = (
-        "" if age is None else f"{age} years" if age <= OLDEST_AGE else f"{OLDEST_AGE + 1}+ years"
-    )
+    oldest = f"{OLDEST_AGE + 1}+ years"
+    years = "" if age is None else oldest if age > OLDEST_AGE else f"{age} years"
     who = (episode.product, plain(episode.indication), years, episode.timeline.sex)
     kind = f", {plain(answer.subcause)}" if answer and answer.subcause else ""
     data = {"data-cause": cause, "data-day": f"{day}", "data-review": f"{judged.needs_review:d}"}

@@ -4,24 +4,14 @@ Cordas dos Santos et al., Nat Med 2024;30:2667: 52 cohorts, 7,604 patients.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import htpy as h
 from htpy import Element, Node
 
-from adapter.report.svg import (
-    Drawing,
-    Scale,
-    axis_below,
-    box,
-    dot,
-    label,
-    line,
-    nice_top,
-    percent_axis,
-    px,
-    width_of,
-)
+from adapter.report import svg
+from adapter.report.svg import Drawing, Scale, box, dot, label, line, px
 from adapter.report.view import Group, View, cause_of
 from adapter.report.words import CAUSE_WORDS, rounded, say, share, wilson, with_limits
 from adapter.tables import benchmark
@@ -33,7 +23,6 @@ _SIZES = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 20000)
 _TOPS = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 
 Pair = tuple[dict[str, str], dict[str, Any]]  # a published row, and our crude figures for it
-Estimate = tuple[float, float, float]  # with its limits
 
 
 def literature(view: View) -> Node:
@@ -67,38 +56,32 @@ def _forest(view: View) -> Element:
     return view.figure("literature.forest", _forest_plot(pairs), rows)
 
 
-def _limits(own: dict[str, Any]) -> Estimate:
+def _limits(own: dict[str, Any]) -> tuple[float, float, float]:
     return own["estimate"], own["lower"], own["upper"]
 
 
 def _forest_plot(pairs: list[Pair]) -> Drawing:
-    left = max(width_of(row["label"]) for row, _ in pairs) + 16
+    left = max(svg.width_of(row["label"]) for row, _ in pairs) + 16
     highest = max(max(own["upper"], float(row["upper"] or 0) / 100) for row, own in pairs)
-    x = Scale(0, nice_top(min(highest, 1.0), _TOPS), left, 690)
+    x = Scale(0, svg.nice_top(min(highest, 1.0), _TOPS), left, 690)
     bottom = 34.0 * len(pairs) + 6
     ticks = [(v, f"{v * 100:.0f}%") for v in (x.high * i / 5 for i in range(6))]
-    drawn, words = [axis_below(x, bottom, ticks, rise=bottom)], []
+    drawn, words = [svg.axis_below(x, bottom, ticks, rise=bottom)], []
     for i, (row, own) in enumerate(pairs):
         y = 34.0 * i + 14
-        published, lower, upper = (
-            float(row[k] or "nan") / 100 for k in ("percent", "lower", "upper")
-        )
-        drawn += [
-            label(0, y + 8, row["label"]),
-            _interval(x, y, _limits(own), "here"),
-            _interval(x, y + 11, (published, lower, upper), "there"),
-        ]
-        words.append(
-            f"{row['label']}: here {rounded(own['estimate'])}, published {row['percent']}%"
-        )
+        published = [float(row[k] or "nan") / 100 for k in ("percent", "lower", "upper")]
+        drawn.append(label(0, y + 8, row["label"]))
+        drawn += [_interval(x, y, _limits(own)), _interval(x, y + 11, published, True)]
+        here = rounded(own["estimate"])
+        words.append(f"{row['label']}: here {here}, published {row['percent']}%")
     return Drawing(720, bottom + 24, f"{'; '.join(words)}.", drawn)
 
 
-def _interval(x: Scale, y: float, values: Estimate, css: str) -> Node:
-    at, (lower, upper) = x(values[0]), values[1:]
-    known = lower == lower and upper == upper
-    shape = box(at - 4, y - 4, 8, 8, css) if css == "here" else dot(at, y, 3.5, f"{css} open")
-    return [known and line(x(lower), y, x(min(upper, x.high)), y, css), shape]
+def _interval(x: Scale, y: float, values: Sequence[float], published: bool = False) -> Node:
+    at, lower, upper = (x(min(value, x.high)) for value in values)
+    css = "there" if published else "here"
+    shape = dot(at, y, 3.5, "there open") if published else box(at - 4, y - 4, 8, 8, "here")
+    return [line(lower, y, upper, y, css) if lower == lower and upper == upper else None, shape]
 
 
 def _funnel(view: View) -> Element:
@@ -121,11 +104,10 @@ def _funnel_plot(cohorts: list[tuple[int, int]], own: tuple[int, int], overall: 
     across, up, side = x(math.log(max(n, 5))), y(deaths / n), 1
     if across > 600:
         side = -1  # the name of a large centre stands left of its mark
+    sizes = [(math.log(size), f"{size:,}") for size in _SIZES if size <= largest]
     drawn = [
-        percent_axis(y, x.start, x.end, (0.0, 0.05, 0.1, 0.15, 0.2, 0.25)),
-        axis_below(
-            x, y.start, [(math.log(size), f"{size:,}") for size in _SIZES if size <= largest]
-        ),
+        svg.percent_axis(y, x.start, x.end, (0.0, 0.05, 0.1, 0.15, 0.2, 0.25)),
+        svg.axis_below(x, y.start, sizes),
         line(x.start, y(overall), x.end, y(overall), "flow"),
         [_control(x, y, overall, z) for limit in _CONTROL for z in (-limit, limit)],
         [dot(x(math.log(size)), y(events / size), 3.5, "cohort") for events, size in cohorts],

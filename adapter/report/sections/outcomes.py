@@ -30,11 +30,8 @@ def outcomes(view: View) -> Node:
         return None
     axes = view.axes([whole.nrm, whole.relapse], marks=(28, 100))
     tracks = [whole.track("relapse", "Relapse", "c2"), whole.track("nrm", "NRM", "c1")]
-    below = extended_rows(
-        whole.sets,
-        axes.ticks,
-        {NRM: ("Non-relapse death", "c1 ink"), RELAPSE: ("Relapse", "c2 ink")},
-    )
+    names = {NRM: ("Non-relapse death", "c1 ink"), RELAPSE: ("Relapse", "c2 ink")}
+    below = extended_rows(whole.sets, axes.ticks, names)
     drawn = curve_panel(Panel(tracks, axes, f"{view.reading(tracks)} n = {whole.n}.", below))
     rows = [[f"{day}", *_point(whole, day)] for day in view.days]
     figure = view.figure("outcomes.curves", drawn, rows, n=whole.n, last=view.last_day)
@@ -95,18 +92,12 @@ def _split(view: View, what: str, of: Split) -> Element | None:
         return None
     drawn = [j for group in groups for j in group.judged]
     left, few = view.whole.n - len(drawn), SMALLEST_GROUP
-    unseen = say("groups.not_drawn", left=left, what=what, smallest=few) if left else ""
+    unseen = say("by_group.not_drawn", left=left, what=what, smallest=few) if left else ""
     panels = _together if len(groups) <= MOST_RIBBONS else _multiples
-    rows = [
-        [f"{group.name}, day {day}", *_point(group, day)] for group in groups for day in view.days
-    ]
+    rows = [[f"{g.name}, day {day}", *_point(g, day)] for g in groups for day in view.days]
+    gray = gray_words(drawn, of)
     return view.figure(
-        "groups.split",
-        panels(view, groups),
-        rows,
-        what=what,
-        gray=gray_words(drawn, of),
-        left=unseen,
+        "by_group.split", panels(view, groups), rows, what=what, gray=gray, left=unseen
     )
 
 
@@ -136,9 +127,9 @@ def _together(view: View, groups: Sequence[Group]) -> list[Drawing]:
     for outcome in ("nrm", "relapse"):
         tracks = [g.track(outcome, g.name, f"c{i}") for i, g in enumerate(groups, start=1)]
         pairs = zip(groups, tracks, strict=True)
-        axes = view.axes((track.curve for track in tracks), every=1 + len(view.days) // 7)
+        axes = view.axes((track.curve for track in tracks), crowded=True)
         rows = [_at_risk(g, axes.ticks, g.name, f"{t.css} ink") for g, t in pairs]
-        heading = say(f"groups.{outcome}", top=axes.top)
+        heading = say(f"by_group.{outcome}", top=axes.top)
         panel = Panel(tracks, axes, view.reading(tracks), rows, (440, 240), heading, heading)
         panels.append(curve_panel(panel))
     return panels
@@ -147,7 +138,7 @@ def _together(view: View, groups: Sequence[Group]) -> list[Drawing]:
 def _multiples(view: View, groups: Sequence[Group]) -> list[Drawing]:
     """One small panel a group, all on one scale, so that shapes can be compared at a glance."""
     curves = [curve for group in (view.whole, *groups) for curve in (group.nrm, group.relapse)]
-    axes, panels = view.axes(curves, every=2), []
+    axes, panels = view.axes(curves, crowded=True), []
     for group in groups:
         tracks = [group.track("relapse", "Relapse", "c2"), group.track("nrm", "NRM", "c1")]
         rows, heading = [_at_risk(group, axes.ticks, "At risk")], f"{group.name} (n = {group.n:,})"
