@@ -37,12 +37,14 @@ class Column(NamedTuple):
     leaves: Literal["as_is", "patient", "episode", "date", "age", "text", "notes"] = "as_is"
 
 
-_DESCRIBED = tomllib.loads(
-    files("adapter.export").joinpath("columns.toml").read_text(encoding="utf-8")
-)
+def asset(name: str) -> str:
+    """A text file beside this module."""
+    return files("adapter.export").joinpath(name).read_text(encoding="utf-8")
+
+
 COLUMNS: tuple[Column, ...] = tuple(
     Column(name, values=_VALUES.get(name, ()), **described)
-    for name, described in _DESCRIBED.items()
+    for name, described in tomllib.loads(asset("columns.toml")).items()
 )
 
 

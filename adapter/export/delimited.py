@@ -5,21 +5,12 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from adapter.export.columns import Column
+from adapter.export.columns import Column, asset
 from adapter.export.released import Released
 
 #: A text cell that starts so may be run as a formula (OWASP, CSV injection).
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 LIST_SEPARATOR = "; "
-#: REDCap's fixed header of a data dictionary.
-_REDCAP = (
-    "Variable / Field Name,Form Name,Section Header,Field Type,Field Label,"
-    '"Choices, Calculations, OR Slider Labels",Field Note,'
-    "Text Validation Type OR Show Slider Number,Text Validation Min,Text Validation Max,"
-    "Identifier?,Branching Logic (Show field only if...),Required Field?,"
-    "Custom Alignment,Question Number (surveys only),Matrix Group Name,Matrix Ranking?,"
-    "Field Annotation"
-)
 
 
 def write_csv(cohort: Released) -> bytes:
@@ -60,7 +51,7 @@ def write_redcap(cohort: Released) -> bytes:
 
 def write_redcap_dictionary(cohort: Released) -> bytes:
     """The project's data dictionary, to be uploaded once before the data."""
-    (header,) = csv.reader([_REDCAP])
+    (header,) = csv.reader([asset("redcap.csv").strip()])  # fixed by REDCap
     fields = [_field(column, cohort.release.identified) for column in cohort.columns]
     record = {"Variable / Field Name": "record_id", "Field Type": "text", "Field Label": "Record"}
     rows = [{"Form Name": "cohort", **field} for field in (record, *fields)]

@@ -2,29 +2,10 @@
 
 from typing import Any
 
-from adapter.export.columns import COLUMNS, Column
+from adapter.export.columns import COLUMNS, Column, asset
 from adapter.export.documents import dump
 from adapter.export.released import Released
 
-_HEAD = """\
-# Data dictionary
-
-One row is one episode (a CAR T course). Made from `adapter/export/columns.toml`;
-`cart-nrm export dictionary.md` writes it anew. How a column leaves the site in a
-pseudonymous export is in the last column.
-
-| column | type | unit | values | meaning | leaves |
-|---|---|---|---|---|---|
-"""
-_LEAVES = {
-    "as_is": "as it is",
-    "patient": "keyed pseudonym",
-    "episode": "keyed pseudonym",
-    "date": "by date mode; empty in mode `days`",
-    "age": "over 89 as 90",
-    "text": "without references and dates",
-    "notes": "kinds only",
-}
 _JSON_TYPES = {"text": "string", "date": "string", "list": "array"}
 
 
@@ -39,8 +20,8 @@ def dictionary_page(columns: tuple[Column, ...] = COLUMNS) -> str:
     for column in columns:
         values = ", ".join(f"`{value}`" for value in column.values)
         cells = (f"`{column.name}`", column.kind, column.unit, values, column.about)
-        lines.append(f"| {' | '.join((*cells, _LEAVES[column.leaves]))} |\n")
-    return _HEAD + "".join(lines)
+        lines.append(f"| {' | '.join((*cells, column.leaves))} |\n")
+    return asset("dictionary.md") + "".join(lines)
 
 
 def write_schema(cohort: Released) -> bytes:
