@@ -276,7 +276,7 @@ def _therapy(fact: Fact) -> str:
 
 
 def _unexplained_therapy(episode: Episode, relapse: _Event | None) -> list[Note]:
-    """Convention 6: whatever the policy says, a person looks."""
+    """Whatever the policy says, a person looks (docs/decisions/0006-later-therapy.md)."""
     notes = []
     for reason, fact, days in _later_therapy(episode):
         if relapse is None or days.high < relapse.days.low:

@@ -12,7 +12,7 @@ _TRAIT = {
     "problem-list-item": "problem_list", "encounter-diagnosis": "encounter_diagnosis",
     "79378-6": "certified", "16100001": "certified",
 }  # fmt: skip
-# ICD-10-GM certainty: A excluded, V suspected, Z status after, G confirmed (codes.md §6)
+# ICD-10-GM certainty: A excluded, V suspected, Z status after, G confirmed (German base profile)
 _CERTAINTY_URL = "icd-10-gm-diagnosesicherheit"
 _CERTAINTY = {"A": "refuted_by_source", "V": "suspected", "Z": "history"}
 _OVER = frozenset({"resolved", "inactive"})
@@ -47,14 +47,10 @@ def _setting(condition: Condition, into: Reading) -> Setting:
         into.note("date", "An onset is given as an age or in words, which is not used.")
     start, end = into.span(condition.abatementDateTime, condition.abatementPeriod)
     setting.end = end or start
-    over = setting.end is not None or _said_to_be_over(condition)
-    return setting.also("resolved") if over else setting
-
-
-def _said_to_be_over(condition: Condition) -> bool:
     said = condition.abatementAge or condition.abatementRange or condition.abatementString
+    over = setting.end or said or condition.abatementBoolean
     status = _OVER.intersection(_codes(condition.clinicalStatus))
-    return bool(said or status or condition.abatementBoolean is True)
+    return setting.also("resolved" if over or status else "")
 
 
 def _certainties(concept: Concept | None) -> set[str]:

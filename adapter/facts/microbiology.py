@@ -1,4 +1,4 @@
-"""Infection tests, read by their result and not by their code (codes.md §5).
+"""Infection tests, read by their result and not by their code (docs/clinical.md §5).
 
 Somebody thought of an infection whenever a culture was taken; only what grew is evidence.
 """
@@ -70,7 +70,7 @@ def _is_answer(meaning: Meaning) -> bool:
 
 
 def _loaded(valued: Observation, meaning: Meaning) -> str:
-    """A viral load is positive when it is quantifiable; a bound ("<50") is not (GK, §3.7)."""
+    """A viral load is positive when it is quantifiable; a bound ("<50") is not (docs/clinical.md §5)."""
     load = number_of(valued)
     if load is None or meaning.group not in ("viral", "covid19"):
         return ""
