@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from queue import Empty, Full, Queue
 from typing import Generic, NamedTuple, TypeVar
 
@@ -29,7 +29,7 @@ class Pool(Generic[Task, Item]):
         self._stop = threading.Event()
         self._out: Queue[Answer[Task, Item] | BaseException] = Queue(maxsize=2 * size)
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Answer[Task, Item]]:
+    def run(self, tasks: Iterable[Task]) -> Generator[Answer[Task, Item], None, None]:
         """Yield pieces as they come; a failed slice is reported, any other error stops all."""
         todo = deque(tasks)
         left = len(todo)

@@ -1,6 +1,7 @@
 """Ask in parallel, take in one thread: file the rows, and remember what failed or looked odd."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from typing import Any, Literal
 
 import msgspec
@@ -10,7 +11,7 @@ from adapter.dates import seconds_of
 from adapter.envelope import Envelope, split_reference
 from adapter.fhir.plan import is_recipient_row
 from adapter.fhir.search import Page, Query, Searcher
-from adapter.fhir.workers import Pool
+from adapter.fhir.workers import Answer, Pool
 from adapter.ledger import Held, Ledger, Slice
 from adapter.store import Store
 from adapter.sync.report import SyncReport
@@ -64,17 +65,20 @@ class Intake:
         """Ask all tasks; a failed one marks its slices, a good one is ticked off."""
         done = 0
         pool: Pool[Task, Page] = Pool(ask or self._ask, self._parallel)
-        for answer in pool.run(tasks):
-            task = answer.task
-            if answer.item is not None:
-                self._take(task, answer.item)
-            if answer.problem is not None:
-                self.fail(task.slices, str(answer.problem))
-            elif answer.ended:
-                tick(task)
-            if answer.ended:
-                done += 1
-                self.tell(f"{task.purpose} {task.type}", done, len(tasks))
+        with closing(pool.run(tasks)) as answers:
+            for answer in answers:
+                done += answer.ended
+                self._note(answer, tick)
+                if answer.ended:
+                    self.tell(f"{answer.task.purpose} {answer.task.type}", done, len(tasks))
+
+    def _note(self, answer: Answer[Task, Page], tick: Callable[[Task], None]) -> None:
+        if answer.item is not None:
+            self._take(answer.task, answer.item)
+        if answer.problem is not None:
+            self.fail(answer.task.slices, str(answer.problem))
+        elif answer.ended:
+            tick(answer.task)
 
     def fail(self, slices: Iterable[Slice], reason: str) -> None:
         """These slices are not complete tonight; the first reason is kept."""
