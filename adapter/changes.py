@@ -6,7 +6,6 @@ program. A run without that memory is replayed from the append-only store with t
 
 import hashlib
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import msgspec
 import zstandard
@@ -125,7 +124,7 @@ def diff(store: Store, settings: Settings, codes: Codes, first: int, second: int
         recall(store, run) or said_of(run_study(store, settings, codes, as_of=run), run)
         for run in (first, second)
     )
-    return changes_between(store, before, after, _replay(store, settings, codes, first))
+    return changes_between(store, before, after, replaying(store, settings, codes, first))
 
 
 # -- comparing -----------------------------------------------------------------------------
@@ -133,15 +132,8 @@ def diff(store: Store, settings: Settings, codes: Codes, first: int, second: int
 Replay = Callable[[str], dict[str, Row]]
 
 
-def changes_since(
-    store: Store, settings: Settings, codes: Codes, before: Said, after: Said
-) -> Changes:
-    """What the night says that the remembered one before it did not."""
-    return changes_between(store, before, after, _replay(store, settings, codes, before.run))
-
-
-def _replay(store: Store, settings: Settings, codes: Codes, run: int) -> Replay:
-    """One patient's record as it was, read with today's codes and rules."""
+def replaying(store: Store, settings: Settings, codes: Codes, run: int) -> Replay:
+    """Gives one patient's record as it was, read with today's codes and rules."""
 
     def again(patient: str) -> dict[str, Row]:
         study = run_study(store, settings, codes, as_of=run, only=[patient])
@@ -223,11 +215,3 @@ class _Why:
         if again == self.new:
             return settings
         return "new evidence" if again == self.old else f"new evidence and {settings}"
-
-
-def counted(changes: Changes | None) -> dict[str, int]:
-    """How many changes of each kind."""
-    counts: dict[str, Any] = {}
-    for change in changes.changes if changes else ():
-        counts[change.kind] = counts.get(change.kind, 0) + 1
-    return counts

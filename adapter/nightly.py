@@ -11,6 +11,7 @@ import re
 import shutil
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import msgspec
 
 from adapter.atomic import sync_folder, write_atomically
-from adapter.changes import changes_since, counted, recall, remember, said_of
+from adapter.changes import changes_between, recall, remember, replaying, said_of
 from adapter.codes import load_codes
 from adapter.config import Settings
 from adapter.errors import Alarm, CartNrmError, LockedError, StoreError
@@ -57,10 +58,11 @@ def run_night(
             _NightWork(settings, journal, night).run(progress, accept_vanished, sleep)
     except Exception as problem:
         _failed(night, problem)
-        journal("failed", why=night.problem)
     night.ended, night.seconds = now(), round(time.monotonic() - began, 3)
-    if night.exit_code != LockedError.exit_code:  # whoever holds the lock tells its own night
-        tell(night, settings.nightly, journal)
+    if night.exit_code == LockedError.exit_code:  # whoever holds the lock tells its own night
+        journal("locked", why=night.problem)
+        return night
+    tell(night, settings.nightly, journal)
     journal("ended", **msgspec.to_builtins(night))
     return night
 
@@ -121,8 +123,11 @@ class _NightWork:
             study = run_study(store, self.settings, codes, validate=True)
             self._classified(store, study)
             before, said = recall(store), said_of(study, pulled.run)
-            changes = changes_since(store, self.settings, codes, before, said) if before else None
-            self.night.changes = counted(changes)
+            changes = None
+            if before is not None:
+                replay = replaying(store, self.settings, codes, before.run)
+                changes = changes_between(store, before, said, replay)
+                self.night.changes = dict(Counter(one.kind for one in changes.changes))
             self.night.state = "complete" if pulled.state == "complete" else "partial"
             self.night.exit_code = pulled.exit_code
             self._publish(self._write(store, study, changes))

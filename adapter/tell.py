@@ -6,7 +6,7 @@ None of it can make a night fail: what cannot be told is written into the journa
 import json
 import smtplib
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import requests
 
 from adapter.atomic import write_atomically
 from adapter.config import Mail, Nightly, secret
+from adapter.dates import seconds_of
 from adapter.errors import CartNrmError
 
 _WAIT_SECONDS = 20.0
@@ -124,37 +125,36 @@ def in_words(night: Night) -> str:
     return "\n".join(rows)
 
 
+#: Name, meaning, label ("" for a single sample), and the value or the values by label.
+GAUGES: tuple[tuple[str, str, str, Callable[[Night], Any]], ...] = (
+    ("night_end_timestamp_seconds", "When the last night ended.", "",
+     lambda n: seconds_of(n.ended)),
+    ("last_complete_timestamp_seconds", "When the source was last read to its end.", "",
+     lambda n: seconds_of(n.last_complete or "")),
+    ("night_duration_seconds", "How long the last night took.", "", lambda n: n.seconds),
+    ("night_exit_code", "0 complete, 20 partial, 21 alarm, else failed.", "",
+     lambda n: n.exit_code),
+    ("night_state", "1 for the state the last night ended in.", "state",
+     lambda n: {state: int(state == n.state) for state in _STATES}),
+    ("slices_due", "Parts of the source still to be read.", "", lambda n: n.slices_due),
+    ("recipients", "CAR T recipients.", "", lambda n: n.recipients),
+    ("episodes", "CAR T episodes.", "", lambda n: n.episodes),
+    ("outcomes", "Episodes by first event.", "outcome", lambda n: n.outcomes),
+    ("deaths_to_review", "Deaths that wait for a person.", "", lambda n: n.deaths_to_review),
+    ("resources", "Resources held.", "type", lambda n: n.resources),
+    ("changes", "Changes since the night before.", "kind", lambda n: n.changes),
+    ("store_bytes", "Size of the store.", "", lambda n: n.store_bytes),
+)  # fmt: skip
+
+
 def metrics_of(night: Night) -> str:
     """The night as OpenMetrics text, which node_exporter's textfile collector reads too."""
-    from adapter.dates import seconds_of
-
-    gauges: dict[str, tuple[str, list[tuple[str, float | None]]]] = {
-        "night_end_timestamp_seconds": ("When the last night ended.",
-                                        [("", seconds_of(night.ended))]),
-        "last_complete_timestamp_seconds": ("When the source was last read to its end.",
-                                            [("", seconds_of(night.last_complete or ""))]),
-        "night_duration_seconds": ("How long the last night took.", [("", night.seconds)]),
-        "night_exit_code": ("0 complete, 20 partial, 21 alarm, else failed.",
-                            [("", night.exit_code)]),
-        "night_state": ("1 for the state the last night ended in.",
-                        [(f'{{state="{s}"}}', int(s == night.state)) for s in _STATES]),
-        "slices_due": ("Parts of the source still to be read.", [("", night.slices_due)]),
-        "recipients": ("CAR T recipients.", [("", night.recipients)]),
-        "episodes": ("CAR T episodes.", [("", night.episodes)]),
-        "outcomes": ("Episodes by first event.", _labelled("outcome", night.outcomes)),
-        "deaths_to_review": ("Deaths that wait for a person.", [("", night.deaths_to_review)]),
-        "resources": ("Resources held.", _labelled("type", night.resources)),
-        "changes": ("Changes since the night before.", _labelled("kind", night.changes)),
-        "store_bytes": ("Size of the store.", [("", night.store_bytes)]),
-    }  # fmt: skip
-    return "\n".join([*(line for name, (about, samples) in gauges.items()
-                        for line in _gauge(name, about, samples)), "# EOF\n"])  # fmt: skip
-
-
-def _labelled(name: str, counts: dict[str, int]) -> list[tuple[str, float | None]]:
-    return [(f'{{{name}="{key}"}}', count) for key, count in sorted(counts.items())]
-
-
-def _gauge(name: str, about: str, samples: list[tuple[str, float | None]]) -> Iterator[str]:
-    yield from (f"# TYPE cart_nrm_{name} gauge", f"# HELP cart_nrm_{name} {about}")
-    yield from (f"cart_nrm_{name}{label} {value}" for label, value in samples if value is not None)
+    lines = []
+    for name, about, label, of in GAUGES:
+        lines += [f"# TYPE cart_nrm_{name} gauge", f"# HELP cart_nrm_{name} {about}"]
+        found = of(night)
+        for key, value in sorted(found.items() if label else [("", found)]):
+            if value is not None:
+                where = f'{{{label}="{key}"}}' if label else ""
+                lines.append(f"cart_nrm_{name}{where} {value}")
+    return "\n".join([*lines, "# EOF\n"])

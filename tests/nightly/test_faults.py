@@ -36,6 +36,7 @@ def test_two_nights_at_once(chosen: Settings, tmp_path: Path) -> None:
     assert not (tmp_path / "night.prom").exists()
     assert not chosen.store.exists()
     assert ("complete", 0) == outcome(run_night(chosen))
+    assert 1 == len(journaled(chosen, "locked"))
 
 
 def test_the_lock_of_a_killed_run_is_taken_over(chosen: Settings) -> None:
