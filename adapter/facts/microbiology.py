@@ -70,7 +70,7 @@ def _is_answer(meaning: Meaning) -> bool:
 
 
 def _loaded(valued: Observation, meaning: Meaning) -> str:
-    """A viral load is positive when it is quantifiable; a bound ("<50") is not (docs/clinical.md §5)."""
+    """A viral load is positive when it is quantifiable; a bound ("<50") is not."""
     load = number_of(valued)
     if load is None or meaning.group not in ("viral", "covid19"):
         return ""
