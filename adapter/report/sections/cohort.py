@@ -18,7 +18,7 @@ from adapter.report.words import TEXT, plain, say, sentence_case, share, tally
 
 _BOX, _SIDE, _WIDTH = 250.0, 330.0, 720.0  # of the main line, of who leaves, of the whole
 _LINE, _PAD, _GAP = 17, 12, 20
-_SIDE_CHARACTERS = 46  # of small text in a line of the side box
+_SIDE_CHARACTERS = 50  # of small text in a line of the side box
 _COLUMNS = (None, OutcomeKind.NRM, OutcomeKind.RELAPSE, OutcomeKind.ALIVE)
 
 
