@@ -8,7 +8,7 @@ REML with Hartung-Knapp is the sensitivity analysis. The double arcsine is left 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from scipy import special
@@ -17,7 +17,6 @@ from adapter.errors import TableError, UsageError
 from adapter.intervals import Floats, chi_square_p, none_seen, normal_quantile, wilson
 
 Row = dict[str, Any]
-Scale = Literal["logit", "cloglog"]
 
 # Seven points is what lme4 uses under metafor's rma.glmm, so the published digits come out.
 POINTS = 7
@@ -125,13 +124,10 @@ def logits(sites: Sequence[Site]) -> tuple[Floats, Floats]:
     return np.log(died / lived), 1 / died + 1 / lived
 
 
-def at_horizon(sites: Sequence[Site], scale: Scale = "logit") -> tuple[Floats, Floats]:
-    """Incidences on the logit or log(-log(1-F)) scale and their variances by the delta method."""
-    f = np.array([s.estimate for s in sites], float)
-    se = np.array([s.se for s in sites], float)
-    if scale == "logit":
-        return special.logit(f), (se / (f * (1 - f))) ** 2
-    return np.log(-np.log1p(-f)), (se / ((1 - f) * np.log1p(-f))) ** 2
+def at_horizon(sites: Sequence[Site]) -> tuple[Floats, Floats]:
+    """Logits of the incidences and their variances by the delta method."""
+    f, se = np.array([(s.estimate, s.se) for s in sites], float).T
+    return special.logit(f), (se / (f * (1 - f))) ** 2
 
 
 def reml(y: Floats, v: Floats) -> Pooled:
@@ -183,45 +179,35 @@ def egger(y: Floats, v: Floats) -> Row:
     return {"intercept": float(coef[0]), "se": se, "p": p}
 
 
-def _back(value: float, scale: Scale) -> float:
-    return float(special.expit(value) if scale == "logit" else -math.expm1(-math.exp(value)))
-
-
 def _t(df: int, level: float) -> float:
     return float(special.stdtrit(df, 0.5 + level / 2)) if df > 0 else math.nan
 
 
-def _row(pooled: Pooled, quantile: float, t: float, scale: Scale = "logit") -> Row:
+def _row(pooled: Pooled, quantile: float, t: float) -> Row:
     """As printed: estimate, interval, tau2, and the prediction interval with quantile t."""
-    wide = t * math.sqrt(pooled.tau2 + pooled.se**2)
-    around = [_back(pooled.mean + side * wide, scale) for side in (-1, 1)]
-    return {
-        "estimate": _back(pooled.mean, scale),
-        "lower": _back(pooled.mean - quantile * pooled.se, scale),
-        "upper": _back(pooled.mean + quantile * pooled.se, scale),
-        "tau2": pooled.tau2,
-        "prediction": None if math.isnan(t) else around,
-    }
+    half, wide = quantile * pooled.se, t * math.sqrt(pooled.tau2 + pooled.se**2)
+    ends = special.expit(pooled.mean + np.array([0, -half, half, -wide, wide])).tolist()
+    row = dict(zip(("estimate", "lower", "upper"), ends[:3], strict=True))
+    return {**row, "tau2": pooled.tau2, "prediction": None if math.isnan(t) else ends[3:]}
 
 
 def _glmm_row(sites: Sequence[Site], level: float, fixed: bool = False) -> Row:
     """The GLMM, or all patients as one: Wald interval, prediction with k-2 df, I2 in percent."""
     pooled = logistic(sites) if fixed else logistic_mixed(sites)
     if pooled is None:
-        n = sum(s.n for s in sites)
-        share = sum(s.events for s in sites) / n
+        n, events = (sum(part) for part in zip(*((s.n, s.events) for s in sites), strict=True))
         empty: Row = dict.fromkeys(("lower", "upper", "tau2", "prediction", "i2"))
-        bound = none_seen(n, level) if share == 0 else None
-        reasons = {0.0: "nobody died", 1.0: "everybody died"}
-        note = f"no model: {reasons.get(share, 'the sites are too unequal')}"
-        return {"estimate": share, **empty, "one_sided_upper": bound, "note": note}
+        bound = none_seen(n, level) if events == 0 else None
+        why = {0: "nobody died", n: "everybody died"}.get(events, "the sites are too unequal")
+        row = {"estimate": events / n, **empty, "one_sided_upper": bound}
+        return {**row, "note": f"no model: {why}"}
     row = _row(pooled, normal_quantile(level), _t(len(sites) - 2, level))
     return {**row, "i2": _i2(pooled.tau2, logits(sites)[1])}
 
 
-def _reml_row(y: Floats, v: Floats, level: float, scale: Scale = "logit") -> Row:
+def _reml_row(y: Floats, v: Floats, level: float) -> Row:
     pooled, t = reml(y, v), _t(len(y) - 1, level)
-    return {**_row(pooled, t, t, scale), "i2": _i2(pooled.tau2, v)}
+    return {**_row(pooled, t, t), "i2": _i2(pooled.tau2, v)}
 
 
 def _check(sites: Sequence[Site]) -> list[str]:
@@ -291,25 +277,21 @@ def between(sites: Sequence[Site]) -> Row | None:
     return {key: found[key] for key in ("q", "df", "p")}
 
 
-def pool_horizon(
-    sites: Sequence[Site], horizon: float, scale: Scale = "logit", level: float = 0.95
-) -> Row:
-    """Pool cumulative incidences at one horizon by inverse variance, REML with Hartung-Knapp.
+def pool_horizon(sites: Sequence[Site], horizon: float, level: float = 0.95) -> Row:
+    """Pool logits of incidences at one horizon by inverse variance, REML with Hartung-Knapp.
 
     Sites without an incidence strictly between 0 and 1, or without SE, are named in `left_out`.
     """
-    if scale not in get_args(Scale):
-        raise UsageError(f"Unknown scale '{scale}'.", "Use logit or cloglog.")
     usable = [s for s in sites if s.estimate is not None and 0 < s.estimate < 1 and s.se]
     if len(usable) < 2:
         what = f"Fewer than two sites have an incidence at {horizon:g}."
         raise UsageError(what, "Choose a horizon that the sites reached.")
-    y, v = at_horizon(usable, scale)
+    y, v = at_horizon(usable)
     return {
         "horizon": horizon,
-        "scale": scale,
+        "scale": "logit",
         **_totals(usable),
-        "reml_hk": _reml_row(y, v, level, scale),
+        "reml_hk": _reml_row(y, v, level),
         "heterogeneity": heterogeneity(y, v),
         "sites": [{"study": s.study, "estimate": s.estimate, "se": s.se} for s in usable],
         "left_out": [s.study for s in sites if s not in usable],
@@ -317,16 +299,12 @@ def pool_horizon(
     }
 
 
-def reproduce(cohorts: Sequence[dict[str, str]], published: Sequence[dict[str, str]]) -> list[Row]:
-    """Each published row (percent, two decimals) beside the same row pooled from the cohorts.
+def reproduced(row: dict[str, str], cohorts: Sequence[dict[str, str]]) -> Row:
+    """A published row (percent, two decimals) beside the same row pooled from the cohorts.
 
     `agrees` says whether counts, estimate and limits are the printed ones; a limit that was not
     printed is not compared.
     """
-    return [_reproduced(cohorts, row) for row in published]
-
-
-def _reproduced(cohorts: Sequence[dict[str, str]], row: dict[str, str]) -> Row:
     chosen = [
         Site(c["study"], int(c["n"]), int(c["events"]))
         for c in cohorts
@@ -337,6 +315,6 @@ def _reproduced(cohorts: Sequence[dict[str, str]], row: dict[str, str]) -> Row:
     ours = [f"{100 * value:.2f}" for value in exact]
     theirs = [row[key] for key in ("percent", "lower", "upper")]
     same = all(b in ("", a) for a, b in zip(ours, theirs, strict=True))
-    same &= totals == {"k": int(row["cohorts"]), "n": int(row["n"]), "events": int(row["events"])}
+    same &= [*totals.values()] == [int(row[key]) for key in ("cohorts", "n", "events")]
     values = {"published": theirs, "reproduced": ours, "exact": exact, "agrees": same}
     return {"label": row["label"], "cohorts": totals.pop("k"), **totals, **values}

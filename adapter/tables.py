@@ -17,7 +17,7 @@ from adapter.errors import TableError
 from adapter.incidence.risksets import CODES, FollowUp, Labels, follow_up
 from adapter.incidence.table import Options, incidence_of_table
 from adapter.intervals import Floats, number
-from adapter.pooling import Scale, Site, pool, pool_horizon, reproduce
+from adapter.pooling import Site, pool, pool_horizon, reproduced
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "mappings" / "benchmarks"
 BLANK = {"", "NA", "NaN", "nan", "."}  # what spreadsheets, R and SAS write for "nothing here"
@@ -44,9 +44,7 @@ def incidence_of_file(path: Path, columns: Columns, options: Options) -> dict[st
     return {**answer, "warnings": [*notes, *answer["warnings"]]}
 
 
-def pool_files(
-    paths: Sequence[Path], horizon: float | None = None, scale: Scale = "logit"
-) -> dict[str, Any]:
+def pool_files(paths: Sequence[Path], horizon: float | None = None) -> dict[str, Any]:
     """What `cart-nrm pool` prints; with a horizon also the pooled cumulative incidences."""
     sites = [site for path in paths for site in read_sites(path, horizon)]
     names = [site.study for site in sites]
@@ -54,12 +52,13 @@ def pool_files(
     if twice is not None:
         raise TableError(f"'{twice}' is given twice.", "Give each site once.")
     answer = pool(sites)
-    return answer if horizon is None else {**answer, "horizon": pool_horizon(sites, horizon, scale)}
+    return answer if horizon is None else {**answer, "horizon": pool_horizon(sites, horizon)}
 
 
 def published_reproduced() -> list[dict[str, Any]]:
     """What `cart-nrm pool --published` prints: every published row beside our own."""
-    return reproduce(benchmark("cohorts"), benchmark("pooled"))
+    cohorts = benchmark("cohorts")
+    return [reproduced(row, cohorts) for row in benchmark("pooled")]
 
 
 def benchmark(name: str) -> list[dict[str, str]]:
@@ -114,7 +113,7 @@ class _Csv:
             if len(row) != len(names):
                 what = f"{path.name}: data row {i} has {len(row)} cells, not {len(names)}."
                 raise TableError(what, "Quote cells that hold a comma; write every row in full.")
-        self.path, self.size = path, len(rows) - 1
+        self.path = path
         self.columns = {name: [row[i].strip() for row in rows[1:]] for i, name in enumerate(names)}
 
     def cells(self, name: str) -> list[str]:
@@ -151,12 +150,10 @@ def read_sites(path: Path, horizon: float | None = None) -> list[Site]:
         return [_site_of_summary(path, horizon)]
     table = _Csv(path)
     counts = (map(int, table.filled(name, whole=True)) for name in ("n", "events"))
-    subgroups = table.columns.get("subgroup", [""] * table.size)
-    incidences = (
-        map(number, table.numbers(name)) if name in table.columns else [None] * table.size
-        for name in ("estimate", "se")
-    )
-    return list(map(Site, table.cells("study"), *counts, subgroups, *incidences))
+    blank = dict.fromkeys(("subgroup", "estimate", "se"), [""] * len(table.cells("study")))
+    table.columns = blank | table.columns
+    incidences = (map(number, table.numbers(name)) for name in ("estimate", "se"))
+    return list(map(Site, table.cells("study"), *counts, table.cells("subgroup"), *incidences))
 
 
 def _site_of_summary(path: Path, horizon: float | None) -> Site:

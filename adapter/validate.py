@@ -30,8 +30,8 @@ def problems_of(type_: str, body: bytes) -> list[str]:
         get_fhir_model_class(type_).model_validate_json(body)
     except ValidationError as invalid:
         errors = invalid.errors(include_input=False, include_url=False, include_context=False)
-        return sorted({f"{_place(type_, error)} {_words(error['type'])}." for error in errors})
-    except (KeyError, LookupError):
+        return sorted({_sentence(type_, error) for error in errors})
+    except LookupError:
         return [f"{type_[:64]} is no resource type of FHIR R4."]
     except (ValueError, TypeError, AssertionError, RecursionError) as problem:
         # a validator of the library itself gave up: its message may quote the value
@@ -39,17 +39,14 @@ def problems_of(type_: str, body: bytes) -> list[str]:
     return []
 
 
-def _place(type_: str, error: Any) -> str:
-    """Observation.component[0].code; a field the standard does not know is not named."""
+def _sentence(type_: str, error: Any) -> str:
+    """Observation.component[0].code is missing; a field unknown to the standard is not named."""
     where = list(error["loc"])
     if error["type"] == "extra_forbidden":
         where[-1:] = ["(unknown field)"]
     steps = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in where]
-    return type_ + "".join(step for step in steps if step not in (".root", ".__root__"))
-
-
-def _words(kind: str) -> str:
-    return _WORDS.get(kind, "is not of the type FHIR R4 says")
+    place = type_ + "".join(step for step in steps if step not in (".root", ".__root__"))
+    return f"{place} {_WORDS.get(error['type'], 'is not of the type FHIR R4 says')}."
 
 
 def validity_of(store: Store) -> Iterator[tuple[str, str]]:

@@ -16,7 +16,7 @@ CODES = load_codes()
 STAMP = {"signed": "A. Reviewer", "dated": "2025-03-01"}
 
 
-@pytest.mark.parametrize("concept", CODES.concepts)
+@pytest.mark.parametrize("concept", sorted({row.concept for row in CODES.rows}))
 def test_every_concept_is_a_valid_value_set_and_map(concept: str) -> None:
     """fhir.resources accepts what we write."""
     assert "ValueSet" == value_set(CODES, concept)["resourceType"]

@@ -143,6 +143,8 @@ def test_a_model_that_runs_to_infinity_is_refused() -> None:
 def test_models_say_what_they_cannot_do() -> None:
     """Nothing to regress on, no events, late entry: each has its message."""
     bare = follow_up([1, 2], [1, 0])
+    with pytest.raises(TableError, match="nothing to compare"):
+        log_rank(two_arms(), 7)
     with pytest.raises(UsageError, match="nothing to regress"):
         cause_specific_cox(bare, 1)
     with pytest.raises(TableError, match="no event"):

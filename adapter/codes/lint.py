@@ -64,6 +64,7 @@ def _code_faults(row: Row) -> Iterator[Fault]:
 
 def _row_faults(row: Row) -> Iterator[Fault]:
     system, name = systems().get(row.system), short_name(row.system)
+    may_show = row.licence == _FREE_SNOMED if row.system == SNOMED else system and system.displays
     ranked = row.match != "descendants" or row.system in (SNOMED, RXNORM)
     for wrong, what, todo in (
         (not system, f"unknown code system {row.system!r}", "Add it to systems.toml."),
@@ -75,19 +76,12 @@ def _row_faults(row: Row) -> Iterator[Fault]:
          f"match {row.match!r} does not work for {name}", ""),
         (system and not system.shipped,
          f"{name} codes may not be shipped", "Use a site overlay."),
-        (row.display and not _may_show(row),
+        (row.display and not may_show,
          f"the licence of {name} forbids this display text",
          "Leave it blank; labels stand in subconcepts.csv."),
     ):  # fmt: skip
         if wrong:
             yield Fault(row.origin, what, todo)
-
-
-def _may_show(row: Row) -> bool:
-    system = systems().get(row.system)
-    if row.system == SNOMED:
-        return row.licence == _FREE_SNOMED
-    return system is not None and system.displays
 
 
 def _doubles(rows: list[Row]) -> Iterator[Fault]:

@@ -87,11 +87,6 @@ class Codes:
                 self._filed[system, child].append(((_BELOW, -len(below or ())), row))
 
     @property
-    def concepts(self) -> tuple[str, ...]:
-        """Names of all concepts that have rows."""
-        return tuple(sorted({row.concept for row in self.rows}))
-
-    @property
     def notes(self) -> tuple[Note, ...]:
         """What these tables cannot see, and what to do about it."""
         return tuple(
@@ -117,16 +112,11 @@ class Codes:
         if found is None:
             if len(self._memo) >= _REMEMBERED:
                 self._memo.clear()
-            found = self._memo[key] = self._ask(system, code, version)
+            traces = self.trace(system or "", code or "", version or "")
+            written = f"{system or ''}|{code or ''}"
+            meant = (_meaning(trace.row, written) for trace in traces if trace.won)
+            found = self._memo[key] = tuple(dict.fromkeys(meant))
         return found
-
-    def _ask(
-        self, system: str | None, code: str | None, version: str | None
-    ) -> tuple[Meaning, ...]:
-        traces = self.trace(system or "", code or "", version or "")
-        won = (trace.row for trace in traces if trace.won)
-        written = f"{system or ''}|{code or ''}"
-        return tuple(dict.fromkeys(_meaning(row, written) for row in won))
 
     def trace(self, system: str, code: str, version: str = "") -> list[Trace]:
         """Every loaded row this coding fits, won or lost; several codes in one are all judged."""

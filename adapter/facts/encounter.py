@@ -29,19 +29,14 @@ def read(encounter: Encounter, into: Reading) -> None:
     start, end = into.span(None, encounter.period)
     if start is not None:
         into.stays[into.id] = (start, end or start)
-        for day in (start, end or start):
-            into.contact(day.text)
-        for meaning in sorted(_care(encounter), key=lambda meaning: meaning.subconcept):
+        into.contact(start.text)
+        into.contact((end or start).text)
+        codings = [encounter.kind, *(one for concept in encounter.type for one in concept.coding)]
+        codes = [one.code for one in codings if one is not None]
+        for meaning in dict.fromkeys(_CARE[code] for code in codes if code in _CARE):
             into.add(meaning, Setting(start, end))
     if encounter.hospitalization is not None:
         _discharge(encounter.hospitalization.dischargeDisposition, end, into)
-
-
-def _care(encounter: Encounter) -> set[Meaning]:
-    codings = [coding for concept in encounter.type for coding in concept.coding]
-    if encounter.kind is not None:
-        codings.append(encounter.kind)
-    return {_CARE[coding.code] for coding in codings if coding.code in _CARE}
 
 
 def _discharge(disposition: Concept | None, end: Interval | None, into: Reading) -> None:
@@ -54,8 +49,7 @@ def _discharge(disposition: Concept | None, end: Interval | None, into: Reading)
         if meaning.concept != "death":
             into.add(meaning, left)
         elif meaning.subconcept == "discharge_hospice":
-            left_alive = "discharged to hospice"
-            hospice = replace(meaning, concept="hospice", group="", label=left_alive)
-            into.add(hospice, Setting(end))
+            said = "discharged to hospice"
+            into.add(replace(meaning, concept="hospice", group="", label=said), Setting(end))
         else:
             into.add(meaning, left.on(end))

@@ -117,14 +117,12 @@ def _finding(valued: Observation, meaning: Meaning, setting: Setting, into: Read
 
 
 def _denied(valued: Observation, into: Reading) -> bool:
-    if valued.valueBoolean is False:
-        return True
     answer = valued.valueCodeableConcept
-    if answer is not None and any(coding.code in _DENIED for coding in answer.coding):
-        return True
-    found = into.meanings(answer, _VALUE)
-    return any(m.group == "negative" for m in found) or (
-        microbiology.interpreted(valued.interpretation) == "negative"
+    return (
+        valued.valueBoolean is False
+        or any(coding.code in _DENIED for coding in (answer.coding if answer else ()))
+        or any(meaning.group == "negative" for meaning in into.meanings(answer, _VALUE))
+        or microbiology.interpreted(valued.interpretation) == "negative"
     )
 
 

@@ -167,16 +167,13 @@ class Reading:
 
     def contacts(self) -> list[Fact]:
         """One fact for each distinct day with a contact."""
-        days: dict[tuple[int, int], Fact] = {}
-        for key, source in self._contacts.items():
+        days: dict[Interval, Fact] = {}
+        for source, key in sorted((source, key) for key, source in self._contacts.items()):
             when = parse(key, self.zone)
-            if when is None:
-                continue  # the field's own reader has noted it where it matters
-            day = (when.first, when.last)
-            if day not in days or source < days[day].source:
-                plain = Interval(when.first, when.last, when.iso)
-                days[day] = Fact("contact", "", plain, source, label="contact")
-        return [days[day] for day in sorted(days)]
+            if when is not None:  # else the field's own reader has noted it where it matters
+                day = Interval(when.first, when.last, when.iso)
+                days.setdefault(day, Fact("contact", "", day, source, label="contact"))
+        return list(days.values())
 
     # -- facts -----------------------------------------------------------------------------
 

@@ -228,7 +228,12 @@ def log_rank(data: FollowUp, cause: int | None = None) -> dict[str, Any]:
 
     if data.group is None or data.entry is not None:
         raise UsageError("The log-rank test needs groups and knows no late entry.")
-    status = (data.event == cause if cause else data.event > 0).astype(int)
-    statistic = float(survdiff(_merged(data)[0], status, data.group, strata=data.strata)[0])
+    happened = data.event == cause if cause else data.event > 0
     df = len(np.unique(data.group)) - 1
+    try:
+        found = survdiff(_merged(data)[0], happened.astype(int), data.group, strata=data.strata)
+    except np.linalg.LinAlgError:
+        hint = "Compare groups that were under observation when something happened."
+        raise TableError("The log-rank test has nothing to compare.", hint) from None
+    statistic = float(found[0])
     return {"cause": cause, "statistic": statistic, "df": df, "p": chi_square_p(statistic, df)}

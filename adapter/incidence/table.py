@@ -1,8 +1,8 @@
 """Everything `cart-nrm incidence` says about one table of patients, ready for JSON."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,8 +36,7 @@ class Options:
     models: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
+class _Group(NamedTuple):
     """One group of patients with its counts."""
 
     name: str | None
@@ -68,7 +67,7 @@ def incidence_of_table(data: FollowUp, options: Options | None = None) -> Row:
         "risk_table": [{"group": g.name, "rows": risk_table(g.sets, o.at)} for g in groups],
         "rates": [_rates(group, cause, o) for group in groups for cause in causes],
         **_tests(data, causes, o),
-        "warnings": [*_codes_for_missing(causes), *_emptied(groups)],
+        "warnings": list(_warnings(groups, causes)),
     }
 
 
@@ -87,8 +86,7 @@ def _causes(data: FollowUp) -> tuple[int, ...]:
 
 def _point(curve: cv.Curve, sets: RiskSets, t: float, conf: Conf, level: float) -> Row:
     estimate, se = curve.at(t)
-    ends = (float(end) for end in limits(estimate, se, conf, level))
-    values = map(number, (estimate, se, *ends))
+    values = map(number, (estimate, se, *map(float, limits(estimate, se, conf, level))))
     row = dict(zip(("estimate", "se", "lower", "upper"), values, strict=True))
     return {"time": t, **row, "at_risk": sets.at_risk_at(t)}
 
@@ -117,8 +115,8 @@ def _rates(group: _Group, cause: int, o: Options) -> Row:
     crude = cv.crude(group.data, cause, o.level)
     density = cv.density(crude["events"], cv.patient_days(group.data), o.level)
     split = cv.early_late(group.data, cause, o.early_day, o.level)
-    row = {"group": group.name, "cause": cause}
-    return {**row, "crude": crude, "density": density, "early_late": split}
+    rates = {"crude": crude, "density": density, "early_late": split}
+    return {"group": group.name, "cause": cause, **rates}
 
 
 def _tests(data: FollowUp, causes: tuple[int, ...], o: Options) -> Row:
@@ -146,20 +144,15 @@ def _models(data: FollowUp, cause: int) -> Row:
     return answer
 
 
-def _codes_for_missing(causes: tuple[int, ...]) -> list[str]:
-    suspects = [cause for cause in causes if cause in MISSING_CODES]
-    return [f"Event code {code} often means 'missing': is it a cause here?" for code in suspects]
-
-
-def _emptied(groups: list[_Group]) -> list[str]:
-    """Groups whose risk set emptied by events while others had yet to enter."""
-    rows = []
-    for group in groups:
-        sets, who = group.sets, "" if group.name is None else f" of group {group.name}"
-        when = sets.times[:-1][sets.at_risk[:-1] == sets.events[:-1].sum(axis=1)]
-        rows += [
-            f"All at risk{who} had an event at time {t:g}, before others entered: from then on "
-            "the curves are flat. Start at a later landmark."
-            for t in when[:1]
-        ]
-    return rows
+def _warnings(groups: list[_Group], causes: tuple[int, ...]) -> Iterator[str]:
+    """Codes that may mean "missing"; risk sets that events emptied while others had to enter."""
+    for code in set(causes).intersection(MISSING_CODES):
+        yield f"Event code {code} often means 'missing': is it a cause here?"
+    for name, _, sets in groups:
+        emptied = sets.times[:-1][sets.at_risk[:-1] == sets.events[:-1].sum(axis=1)]
+        who = "" if name is None else f" of group {name}"
+        for t in emptied[:1]:
+            yield (
+                f"All at risk{who} had an event at time {t:g}, before others entered: from then "
+                "on the curves are flat. Start at a later landmark."
+            )
