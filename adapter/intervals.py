@@ -14,7 +14,6 @@ from adapter.errors import UsageError
 
 Floats = NDArray[np.float64]
 Conf = Literal["log-log", "log", "plain", "cloglog"]
-CONFS: tuple[Conf, ...] = get_args(Conf)
 
 
 def normal_quantile(level: float = 0.95) -> float:
@@ -30,8 +29,8 @@ def limits(
     log-log: F^exp(±z·SE/(F·log F)) (Choudhury 2002, Stat Med 21:1129); cloglog: the same of 1-F.
     """
     f, s = np.asarray(estimate, float), np.asarray(se, float)
-    if conf not in CONFS:
-        raise UsageError(f"Unknown interval '{conf}'.", f"Use one of: {', '.join(CONFS)}.")
+    if conf not in get_args(Conf):
+        raise UsageError(f"Unknown interval '{conf}'.", f"Use one of: {', '.join(get_args(Conf))}.")
     z = normal_quantile(level)
     with np.errstate(all="ignore"):
         if conf == "plain":

@@ -4,6 +4,7 @@ The estimator, its two variances and their sources: `cumulative_incidence`. Chec
 (survival, cmprsk, etm) in tests/oracle.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -15,7 +16,6 @@ from adapter.incidence.risksets import TIE, Floats, FollowUp, RiskSets
 from adapter.intervals import limits, none_seen, number, poisson, wilson
 
 Variance = Literal["greenwood", "aalen"]
-VARIANCES: tuple[Variance, ...] = get_args(Variance)
 
 # A variance this far below the terms it is the difference of is rounding, not variance.
 ROUNDING = 1e-13
@@ -35,7 +35,7 @@ class Curve:
         reach = t * (1 + TIE)
         row = int(np.searchsorted(self.times, reach, "right")) - 1
         if not len(self.times) or t * (1 - TIE) > self.times[-1]:
-            return float("nan"), float("nan")
+            return math.nan, math.nan
         return (self.start, 0.0) if row < 0 else (float(self.estimate[row]), float(self.se[row]))
 
 
@@ -47,7 +47,7 @@ def cumulative_incidence(
     `greenwood` is recommended (Allignol, Schumacher & Beyersmann 2010, Biom J 52:126) and gives
     the binomial SE without censoring; `aalen` (Aalen 1978, Ann Stat 6:534) is what cmprsk prints.
     """
-    if variance not in VARIANCES:
+    if variance not in get_args(Variance):
         raise UsageError(f"Unknown variance '{variance}'.", "Use greenwood or aalen.")
     wanted = (cause,) if isinstance(cause, int) else tuple(cause)
     dk = np.sum([sets.column(c) for c in wanted], axis=0).astype(float)
@@ -153,12 +153,10 @@ def crude(data: FollowUp, cause: int, level: float = 0.95) -> dict[str, Any]:
 
 def density(events: int, patient_days: float, level: float = 0.95) -> dict[str, float | None]:
     """Events per 1,000 patient-days with exact Poisson limits; None when nobody was at risk."""
-    values = zip(
-        ("per_1000_days", "lower", "upper"), (events, *poisson(events, level)), strict=True
-    )
-    days = patient_days if patient_days > 0 else None
-    rates = {name: 1000 * value / days if days else None for name, value in values}
-    return {"events": events, "patient_days": patient_days, **rates}
+    days = patient_days if patient_days > 0 else math.nan
+    rates = [number(1000 * value / days) for value in (events, *poisson(events, level))]
+    named = dict(zip(("per_1000_days", "lower", "upper"), rates, strict=True))
+    return {"events": events, "patient_days": patient_days, **named}
 
 
 def early_late(

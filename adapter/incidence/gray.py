@@ -22,8 +22,7 @@ def gray_test(data: FollowUp, cause: int, rho: float = 0.0) -> dict[str, Any]:
 
     `statistic` and `p` are None with a `note` when they cannot or should not be computed.
     """
-    names = np.unique(data.group if data.group is not None else np.empty(0, str))
-    events = int((data.event == cause).sum())
+    names, events = data.groups, int((data.event == cause).sum())
     answer = {"cause": cause, "statistic": None, "df": len(names) - 1, "p": None, "events": events}
     if len(names) < 2:
         return {**answer, "note": "not computed: fewer than two groups"}
@@ -109,9 +108,8 @@ def _score(
 
 def pairwise_gray(data: FollowUp, cause: int, rho: float = 0.0) -> list[dict[str, Any]]:
     """Gray's test of each pair of groups, p adjusted after Holm 1979 (Scand J Stat 6:65)."""
-    names = np.unique(data.group if data.group is not None else np.empty(0, str))
     rows = []
-    for one, other in combinations(names, 2):
+    for one, other in combinations(data.groups, 2):
         pair = data.where(np.isin(np.asarray(data.group), [one, other]))
         rows.append({"groups": [str(one), str(other)], **gray_test(pair, cause, rho)})
     tested = sorted((row for row in rows if row["p"] is not None), key=lambda row: row["p"])

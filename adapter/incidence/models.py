@@ -46,8 +46,7 @@ class Fit:
 
 def design(data: FollowUp) -> tuple[tuple[str, ...], Floats]:
     """Column names and matrix (n, p): one dummy per group after the first, then the covariates."""
-    names = np.unique(np.empty(0, str) if data.group is None else data.group)[1:]
-    columns = {f"group {name}": (data.group == name).astype(float) for name in names}
+    columns = {f"group {name}": (data.group == name).astype(float) for name in data.groups[1:]}
     columns |= data.covariates
     if not columns:
         raise UsageError("There is nothing to regress on.", "Give a group column or covariates.")
@@ -229,7 +228,7 @@ def log_rank(data: FollowUp, cause: int | None = None) -> dict[str, Any]:
     if data.group is None or data.entry is not None:
         raise UsageError("The log-rank test needs groups and knows no late entry.")
     happened = data.event == cause if cause else data.event > 0
-    df = len(np.unique(data.group)) - 1
+    df = len(data.groups) - 1
     try:
         found = survdiff(_merged(data)[0], happened.astype(int), data.group, strata=data.strata)
     except np.linalg.LinAlgError:

@@ -41,6 +41,11 @@ class FollowUp:
         """Number of patients."""
         return len(self.time)
 
+    @property
+    def groups(self) -> Labels:
+        """The names of the groups in order; empty where there is no group column."""
+        return np.unique(np.empty(0, str) if self.group is None else self.group)
+
     def where(self, mask: NDArray[np.bool_]) -> "FollowUp":
         """The patients for which `mask` is true."""
         columns = {
@@ -54,7 +59,7 @@ class FollowUp:
         """Each group's name and patients; one nameless group where there is no group column."""
         if self.group is None:
             return [(None, self)]
-        return [(str(name), self.where(self.group == name)) for name in np.unique(self.group)]
+        return [(str(name), self.where(self.group == name)) for name in self.groups]
 
 
 def follow_up(

@@ -120,7 +120,7 @@ def _rates(group: _Group, cause: int, o: Options) -> Row:
 
 
 def _tests(data: FollowUp, causes: tuple[int, ...], o: Options) -> Row:
-    groups = 0 if data.group is None else len(np.unique(data.group))
+    groups = len(data.groups)
     gray = [gray_test(data, cause, o.rho) for cause in causes if groups >= 2]
     pairs = [row for c in causes if groups >= 3 for row in pairwise_gray(data, c, o.rho)]
     answer: Row = {"gray": gray, "gray_pairwise": pairs}
