@@ -18,7 +18,7 @@ from adapter.envelope import Envelope, Reject, open_envelope
 from adapter.errors import ServerError, SliceFailed
 from adapter.fhir.client import Client, Refused, Request, issues_of
 from adapter.fhir.gate import Way
-from adapter.fhir.search import Page, Query
+from adapter.fhir.pages import Page, Query
 from adapter.fhir.transport import Broken, Reply
 
 _OLDER = 5.0  # seconds an export's own time may precede our question: clocks and rounding
@@ -200,6 +200,8 @@ class Exporter:
             if not line.strip():
                 continue
             number += 1
+            if number % _BATCH == 0:
+                self.client.check_deadline(what)  # a file need not end
             _add(page, kind, line, f"{what}:{number}", longest)
             if len(page.rows) + len(page.rejects) >= _BATCH:
                 yield page

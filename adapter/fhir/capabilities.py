@@ -25,6 +25,7 @@ class _Resource(msgspec.Struct):
 
 
 class _Rest(msgspec.Struct):
+    searchParam: list[_Named] = []
     resource: list[_Resource] = []
     operation: list[_Named] = []
 
@@ -82,7 +83,7 @@ def _read(statement: _Statement) -> Capabilities:
             exports.add("system")
         for resource in rest.resource:
             kind = str(resource.type)
-            names = {str(p.name) for p in resource.searchParam}
+            names = {str(p.name) for p in (*resource.searchParam, *rest.searchParam)}
             params[kind] = params.get(kind, frozenset()) | names
             if any(str(operation.name).lstrip("$") in _EXPORTS for operation in resource.operation):
                 exports.add(kind.lower())

@@ -47,6 +47,7 @@ class Refused(SliceFailed):
     def __init__(self, what: str, status: int, codes: str = "", hint: str = "") -> None:
         super().__init__(f"{what}: the server answered {status}{codes}.", hint)
         self.status = status
+        self.smaller_may_help = status in (400, 404, 413, 414, 422)
 
 
 class Client:
@@ -112,7 +113,7 @@ class Client:
         attempt = 0
         while True:
             try:
-                self._check_deadline(what)
+                self.check_deadline(what)
                 with self.throttle:
                     return act()
             except Broken as problem:
@@ -128,14 +129,15 @@ class Client:
 
     def rest(self, seconds: float, what: str) -> None:
         """Wait because the server asked us to."""
-        self._check_deadline(what)
+        self.check_deadline(what)
         self._sleep(min(seconds, self.settings.connection.longest_wait_seconds))
 
     def asked_to_wait(self, reply: Reply) -> float | None:
         """What Retry-After says, in seconds."""
         return retry_after(reply.headers.get("Retry-After", ""), self._clock())
 
-    def _check_deadline(self, what: str) -> None:
+    def check_deadline(self, what: str) -> None:
+        """SliceFailed when the run has had its time."""
         if self._clock() > self._deadline:
             raise SliceFailed(
                 f"{what}: the time for this run is over.",

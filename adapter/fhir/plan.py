@@ -13,8 +13,8 @@ from adapter.config import Connection
 from adapter.dates import instant_of
 from adapter.errors import ConfigError
 from adapter.fhir.capabilities import Capabilities
+from adapter.fhir.pages import Params, Query
 from adapter.fhir.quirks import Quirks
-from adapter.fhir.search import Params, Query
 
 #: Concepts that find recipients, by the type they are searched in. History codes find patients
 #: infused elsewhere; orders (MedicationRequest) are often never infused.
@@ -46,6 +46,7 @@ class Planner:
     def __init__(self, connection: Connection, quirks: Quirks, offers: Capabilities) -> None:
         self.connection, self.quirks, self.offers = connection, quirks, offers
         self.page = min(connection.page_size, quirks.largest_page)
+        self.without_instants = set(quirks.no_last_updated)  # and what the server turns out to be
 
     def types(self) -> list[str]:
         """The types we ask for: configured and, as far as the server says, offered."""
@@ -58,8 +59,15 @@ class Planner:
 
     def by_instant(self, kind: str) -> bool:
         """Can this type be asked for what changed since an instant?"""
-        without = self.quirks.no_last_updated
-        return "*" not in without and kind not in without
+        return not self.without_instants & {"*", kind}
+
+    def doubtful(self) -> list[str]:
+        """Types of which the server does not say that they are searched by _lastUpdated."""
+        return [
+            kind
+            for kind in self.types()
+            if self.by_instant(kind) and not self.offers.has(kind, "_lastUpdated")
+        ]
 
     def query(self, kind: str, params: Params = ()) -> Query:
         """A search of one type, with the categories that some servers insist on."""

@@ -6,9 +6,11 @@ import msgspec
 
 from adapter.codes import Codes
 from adapter.config import Settings
+from adapter.dates import instant_of
+from adapter.errors import SliceFailed
 from adapter.fhir.calibrate import Style, calibrate
 from adapter.fhir.connect import Server
-from adapter.fhir.search import Query
+from adapter.fhir.pages import Query
 from adapter.ledger import WHOLE, Ledger, Slice, State
 from adapter.store import Store
 from adapter.sync.intake import Intake, Purpose, Task
@@ -59,7 +61,7 @@ class Round:
 
     def searchable(self, kind: str) -> bool:
         """False on servers that only export."""
-        return bool(self.server.offers.params.get(kind))
+        return self.settings.mode == "search" or bool(self.server.offers.params.get(kind))
 
     def compare_is_due(self, one: Slice) -> bool:
         """Every so many days ids are compared, whatever the counts say."""
@@ -91,6 +93,17 @@ class Round:
         """Some servers read only the first of several patients: one at a time from now on."""
         self.intake.fail(slices, "the server's list leaves out rows that it has")
         self.remember(Style(self.style.typed, 1))
+
+    def try_instants(self, patients: list[str]) -> None:
+        """Where the server does not say that it searches by _lastUpdated, see whether it does."""
+        recent = ("_lastUpdated", f"ge{instant_of(self.start)}")
+        for kind in filter(self.searchable, self.planner.doubtful()):
+            query = self.query(kind, None if patients == [WHOLE] else tuple(patients[:1]))
+            try:
+                self.server.searcher.peek(query.also(recent))
+            except SliceFailed:
+                self.planner.without_instants.add(kind)
+                self.report.note(f"{kind}: not searched by _lastUpdated, so asked for in full")
 
     # -- questions -------------------------------------------------------------------------
 
@@ -164,8 +177,15 @@ class Round:
             self.mark(slices, newest)
 
     def mark(self, slices: Iterable[Slice], newest: dict[str, float]) -> None:
-        """Set the watermarks of slices that did not fail; call in a transaction."""
-        for one in slices:
-            if one not in self.intake.failed:
-                seen = max(newest.get(one.type, 0.0), self.state(one).watermark or 0.0)
-                self.ledger.pulled([one], min(seen, self.start) if seen > 0 else self.start)
+        """Set the watermarks of slices that did not fail; call in a transaction.
+
+        One mark for all of a type, or each admission would ask its own question for ever where
+        the type has no rows.
+        """
+        good = [one for one in slices if one not in self.intake.failed]
+        seen = dict(newest)
+        for one in good:
+            seen[one.type] = max(seen.get(one.type, 0.0), self.state(one).watermark or 0.0)
+        for one in good:
+            mark = seen[one.type]
+            self.ledger.pulled([one], min(mark, self.start) if mark > 0 else self.start)

@@ -22,7 +22,11 @@ class Comparison:
 
     def run(self) -> None:
         """Counts for all; ids where the counts differ or something was odd."""
-        slices = [one for one in self.night.tonight if not one.patient.startswith(FIND)]
+        slices = [
+            one
+            for one in self.night.tonight
+            if not one.patient.startswith(FIND) and self.night.searchable(one.type)
+        ]
         tasks = [
             Task("count", kind, (self.night.query(kind, batch),), tuple(part), batch)
             for kind, batch, part in self.night.batches(slices, by_watermark=False)

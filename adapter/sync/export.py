@@ -21,12 +21,13 @@ from adapter.fhir.bulk import (
     deleted_in,
     errors_in,
 )
-from adapter.fhir.search import Page
+from adapter.fhir.pages import Page
 from adapter.ledger import WHOLE, Slice
 from adapter.sync.intake import Task
 from adapter.sync.night import Night
 
 _SAVED = "bulk_job"
+_TICK_ALL = 200
 _KEEPS = 24 * 3600.0  # seconds after which a saved export is not worth going back to
 
 
@@ -70,6 +71,7 @@ class ExportNight(Night):
         self.comparison.look_again()
         self._apply_deleted(exporter, manifest)
         if job.since is not None and self.server.offers.params:
+            self.try_instants([slices[0].patient])
             self.comparison.run()  # an export of changes does not say what is gone
         self._forget_job()
         exporter.finish(job)
@@ -133,7 +135,8 @@ class ExportNight(Night):
 
         def tick(task: Task) -> None:
             job.done.append(files[task].key)
-            self._save(job)
+            if len(files) <= _TICK_ALL or len(job.done) % _TICK_ALL == 0:  # 20 000 files occur
+                self._save(job)
 
         self.intake.run(list(files), read, tick)
         self._check_types(manifest, slices)

@@ -1,5 +1,6 @@
 """Ask in parallel, take in one thread: file the rows, and remember what failed or looked odd."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from typing import Any, Literal
@@ -9,11 +10,12 @@ import msgspec
 from adapter.codes import Codes
 from adapter.dates import seconds_of
 from adapter.envelope import Envelope, split_reference
+from adapter.fhir.pages import Page, Query
 from adapter.fhir.plan import is_recipient_row
-from adapter.fhir.search import Page, Query, Searcher
+from adapter.fhir.search import Searcher
 from adapter.fhir.workers import Answer, Pool
 from adapter.ledger import Held, Ledger, Slice
-from adapter.store import Store
+from adapter.store import Kept, Store
 from adapter.sync.report import SyncReport
 
 Tell = Callable[[str, int, int], None]
@@ -42,6 +44,9 @@ class Intake:
         self.ledger = Ledger(store)
         self.tell: Tell = lambda what, done, of: None
         self.failed: dict[Slice, str] = {}
+        self.too_much: set[Slice] = set()  # failed, and a smaller question may not
+        self.left_out: Counter[str] = Counter()
+        self.nobody = 0  # rows that name no patient of this source
         self.moved: set[Slice] = set()  # rows moved while these were walked
         self.wanted: dict[tuple[Purpose, str], set[str]] = {}
         self.totals: dict[Task, int | None] = {}
@@ -77,6 +82,8 @@ class Intake:
             self._take(answer.task, answer.item)
         if answer.problem is not None:
             self.fail(answer.task.slices, str(answer.problem))
+            if getattr(answer.problem, "smaller_may_help", False):
+                self.too_much.update(answer.task.slices)
         elif answer.ended:
             tick(answer.task)
 
@@ -126,6 +133,7 @@ class Intake:
                 for row in page.rows
                 if row.patient and is_recipient_row(task.type, row.body, self.codes)
             }
+            self.left_out["looked at only to find patients"] += len(page.rows)
             return
         if task.purpose == "missing":
             found = self.returned.setdefault(task.type, {})
@@ -140,22 +148,27 @@ class Intake:
         asked = self.among if task.patients is None else set(task.patients)
         if asked is not None:  # servers ignore parameters: keep whom we asked for
             rows = [row for row in rows if row.patient in asked]
+            self.left_out["of patients not asked for"] += len(page.rows) - len(rows)
             if page.rows and not rows and task.purpose == "pull":
                 self.fail(task.slices, "the server sends other patients than those asked for")
         self._keep(rows, page)
 
     def _keep(self, rows: list[Envelope], page: Page) -> None:
         run = self.report.run
+        self.nobody += sum(not row.patient for row in rows)
         linked = [row for row in rows if row.type == "Patient" and b'"link"' in row.body]
         with self.store.transaction():
             for row in linked:
-                if self.store.add(run, [row]).stored:
-                    self.report.stored += 1
-                    self.survivors |= _survivors(row)
-            kept = self.store.add(run, (row for row in rows if row not in linked))
+                kept = self.store.add(run, [row])
+                self._count(kept)
+                self.survivors |= _survivors(row) if kept.stored else set()
+            self._count(self.store.add(run, (row for row in rows if row not in linked)))
             self.report.rejected += self.store.reject(run, page.rejects)
+
+    def _count(self, kept: Kept) -> None:
         self.report.stored += kept.stored
         self.report.unchanged += kept.unchanged
+        self.left_out["erased on request"] += kept.erased
 
 
 def _differs(row: Envelope, held: Held | None) -> bool:

@@ -4,12 +4,14 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable
 
+import msgspec
+
 from adapter.codes import Codes
 from adapter.config import Settings
 from adapter.errors import ServerError
 from adapter.fhir.connect import Server
 from adapter.fhir.group import group_members, listed_patients
-from adapter.fhir.search import Query
+from adapter.fhir.pages import Query
 from adapter.ledger import WHOLE, Slice, State
 from adapter.store import Store
 from adapter.sync.base import FIND, Round
@@ -31,6 +33,7 @@ class Night(Round):
         """All phases in order."""
         self._lost_types()
         patients = self._everyone()
+        self.try_instants(patients)
         self._pull([Slice(patient, kind) for patient in patients for kind in self.types])
         self._pull_survivors(set(patients))
         self.comparison.run()
@@ -112,9 +115,28 @@ class Night(Round):
             whole = changes == (query,) and not self.planner.by_instant(kind)
             tasks.append(Task("pull", kind, changes, tuple(part), batch, whole=whole))
         self.intake.run(tasks)
+        self._one_at_a_time(tasks)
         self.fetch("fetch")
         self._ask_for_absent_patients(slices)
         self.pulled(slices)
+
+    def _one_at_a_time(self, tasks: list[Task]) -> None:
+        """A question about many patients that was too much is asked again for each of them."""
+        too_much = [task for task in tasks if task.slices[0] in self.intake.too_much]
+        single = [
+            msgspec.structs.replace(
+                task,
+                queries=self.changes(self.query(task.type, (one.patient,)), [one], (one.patient,)),
+                slices=(one,),
+                patients=(one.patient,),
+            )
+            for task in too_much
+            if len(task.slices) > 1
+            for one in task.slices
+        ]
+        for task in single:
+            self.intake.failed.pop(task.slices[0], None)
+        self.intake.run(single)
 
     def _ask_for_absent_patients(self, slices: list[Slice]) -> None:
         """Each patient has a Patient: where it did not come, it is asked for alone."""
@@ -156,6 +178,9 @@ class Night(Round):
             self.ledger.retire(self.before.keys() - set(self.tonight))
             for one, reason in failed.items():
                 self.ledger.failed([one], reason)
+        self.report.left_out = {why: n for why, n in self.intake.left_out.items() if n}
+        if self.intake.nobody:
+            self.report.note(f"{self.intake.nobody} rows name no patient of this server")
         groups = Counter((one.type, reason) for one, reason in failed.items())
         self.report.due = [Due(kind, reason, n) for (kind, reason), n in sorted(groups.items())]
         self.report.slices, self.report.slices_due = len(self.tonight), len(failed)

@@ -16,7 +16,10 @@ class Due(msgspec.Struct, frozen=True):
 
 
 class SyncReport(msgspec.Struct):
-    """`received`: whole resources the server sent, duplicates included; `listed`: ids and meta."""
+    """`received`: whole resources the server sent, duplicates included; `listed`: ids and meta.
+
+    received = stored + unchanged + the sum of left_out; `account_holds` says so.
+    """
 
     run: int = 0
     received: int = 0
@@ -33,12 +36,19 @@ class SyncReport(msgspec.Struct):
     due: list[Due] = []
     alarms: list[str] = []
     notes: list[str] = []
+    left_out: dict[str, int] = {}
     state: Literal["running", "complete", "partial", "alarm", "failed"] = "running"
 
     @property
     def exit_code(self) -> int:
         """0 complete, 20 partial, 21 alarm."""
         return {"complete": 0, "alarm": Alarm.exit_code}.get(self.state, Partial.exit_code)
+
+    @property
+    def account_holds(self) -> bool:
+        """Every row that came is accounted for."""
+        kept = self.stored + self.unchanged
+        return self.received == kept + sum(self.left_out.values())
 
     def note(self, text: str) -> None:
         """Remember a remark once."""

@@ -113,6 +113,7 @@ def world(
     caplog.set_level(logging.DEBUG)
     made = World(Little(httpserver).people(), stranger, codes, tmp_path)
     yield made
+    assert all(night.report.account_holds for night in made.nights if night.report)
     for request, _ in stranger.log:
         said = f"{request.url} {dict(request.headers)} {request.get_data()!r}"
         assert TOKEN not in said

@@ -2,6 +2,7 @@
 
 import gzip
 import time
+from collections.abc import Iterator
 from email.utils import formatdate
 
 import pytest
@@ -170,6 +171,20 @@ def test_compression_that_is_none_is_asked_again(world: World) -> None:
     answer = Response(b"{}", headers={"Content-Encoding": "gzip"})
     world.server.trap("/Condition", lambda asked: answer, times=1)
     assert (0, world.server.ids()) == (world.night().code, world.nights[-1].holds)
+
+
+def test_an_answer_that_drips_is_given_up(world: World) -> None:
+    """Each letter comes in time, the whole never does."""
+    world.connection |= {"timeout_seconds": 0.1, "retries": 0}
+
+    def drips() -> Iterator[bytes]:
+        for _ in range(60):
+            time.sleep(0.05)
+            yield b" "
+
+    world.server.trap("/Condition", lambda asked: Response(drips()))
+    night = world.night()
+    assert (20, True) == (night.code, "took more than 1 s" in night.says)
 
 
 def test_a_resource_of_ten_megabytes_is_stored(world: World) -> None:

@@ -197,6 +197,15 @@ def test_malformed_lines_are_rejected_and_their_neighbours_stored(bulk: World) -
     assert bulk.server.ids() == night.holds
 
 
+def test_lines_sent_twice_are_one_row(bulk: World) -> None:
+    """Some exports repeat rows, in the same file and in another; the newer wins."""
+    file_is(bulk, "Condition", lambda body: Response(body + body))
+    manifest_is(bulk, lambda m: m["output"][1].update(count=24))
+    night = bulk.night()
+    assert night.report is not None
+    assert (0, 12, bulk.server.ids()) == (night.code, night.report.unchanged, night.holds)
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_a_packed_file_is_unpacked(bulk: World, named: bool) -> None:
     """With Content-Encoding, and as a bare .gz that says nothing."""

@@ -1,5 +1,7 @@
 """Pages that fail, end too early, go in circles or move: never taken for the end."""
 
+from datetime import timedelta
+
 from werkzeug import Response
 
 from tests.hostile.conftest import NAME, World
@@ -316,3 +318,56 @@ def test_a_row_that_is_only_a_part_is_not_stored(world: World) -> None:
     assert not {one for one in night.holds if one.startswith("Condition")}
     assert 20 == night.code
     world.complete()
+
+
+def test_a_server_that_stops_early_and_does_not_sort_is_asked_by_period(world: World) -> None:
+    """Twelve rows, at most five ever, newest first: halves of time until each is small enough."""
+    hours = timedelta(hours=20)
+    for number in range(12):
+        world.server.clock -= hours
+        world.server.put("Condition", f"old{number}")
+
+    def capped(asked: Asked) -> Response | None:
+        if asked.counting:
+            return None
+        bundle = world.server.bundle("Condition", asked)
+        bundle["entry"] = [{"resource": r} for r in world.server.matching("Condition", asked)[::-1]]
+        bundle["entry"] = bundle["entry"][:5]
+        if asked.get("_elements"):
+            return as_json(bundle)
+        bundle.pop("link", None)
+        return as_json(bundle)
+
+    world.server.links = False
+    world.server.trap("/Condition", capped)
+    night = world.night()
+    assert (0, world.server.ids()) == (night.code, night.holds)
+
+
+def test_rows_that_name_no_patient_are_counted(world: World) -> None:
+    """A reference by identifier only: stored, said, and nobody's."""
+    by_name = {"identifier": {"value": "planted-number"}}
+    world.server.put("Condition", "whose", subject=by_name)
+    night = world.night()
+    assert (0, True) == (night.code, "1 rows name no patient" in night.says)
+
+
+def test_a_server_that_does_not_say_what_it_searches_by(world: World) -> None:
+    """No search parameters in the statement, and 400 to _lastUpdated: asked for in full."""
+    resource = [{"type": kind} for kind in world.server.types]
+    statement = {
+        "resourceType": "CapabilityStatement", "fhirVersion": "4.0.1",
+        "rest": [{"resource": resource}],
+    }  # fmt: skip
+    world.server.trap("/metadata", lambda asked: as_json(statement))
+
+    def strict(asked: Asked) -> Response | None:
+        names = {name for name, _ in asked.params}
+        return problem(400, "not-supported") if names & {"_lastUpdated", "_sort"} else None
+
+    world.server.trap("/fhir/", strict)
+    first = world.night()
+    world.server.put("Condition", "new")
+    second = world.night()
+    assert (0, 0, world.server.ids()) == (first.code, second.code, second.holds)
+    assert "not searched by _lastUpdated" in second.says

@@ -120,6 +120,23 @@ def test_a_list_of_ids_of_which_only_the_first_is_read(recipients: World) -> Non
     assert (20, 0) == (first.code, second.code)
 
 
+def test_a_question_about_many_patients_that_is_refused_is_asked_for_each(
+    recipients: World,
+) -> None:
+    """Only one patient at a time is allowed for conditions."""
+
+    def one_only(asked: Asked) -> Response | None:
+        return problem(400, "too-costly") if "," in asked.get("patient") else None
+
+    from adapter.store import Store
+
+    with Store(recipients.store) as store:
+        store.set_meta("patient_style", '{"typed":false,"batch":50}')
+    recipients.server.trap("/Condition", one_only)
+    night = recipients.night()
+    assert {"Condition/dp1", "Condition/dp2"} <= night.holds
+
+
 def test_a_merged_patient_brings_the_history_of_the_survivor(recipients: World) -> None:
     """p1 is replaced by p3, whose rows keep their old instants."""
     recipients.night()

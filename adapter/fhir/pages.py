@@ -1,0 +1,122 @@
+"""One question and one page of its answer, read from a bundle without trusting it."""
+
+from typing import Any
+
+import msgspec
+
+from adapter.envelope import Envelope, Reject, open_envelope
+from adapter.errors import SliceFailed
+from adapter.fhir.client import issues_of
+from adapter.fhir.gate import Gate, Way
+from adapter.fhir.transport import Broken, Reply
+
+Params = tuple[tuple[str, str], ...]
+
+#: Issue codes which say that a search was not understood, so that zero rows mean nothing.
+NOT_UNDERSTOOD = frozenset(
+    {"not-supported", "invalid", "required", "value", "structure", "security", "forbidden"}
+)
+
+
+class Query(msgspec.Struct, frozen=True):
+    """One search: `light` asks for id and meta only; `page` is rows per page.
+
+    `keyset`: each page is asked for anew from the last instant seen. Behind a server's next links
+    with offsets, a row deleted during the walk shifts another past us; behind instants it cannot.
+    """
+
+    type: str
+    params: Params = ()
+    light: bool = False
+    page: int = 200
+    sorted: bool = True
+    keyset: bool = False
+
+    def also(self, *more: tuple[str, str]) -> "Query":
+        """The same search with more conditions."""
+        return msgspec.structs.replace(self, params=(*self.params, *more))
+
+    @property
+    def what(self) -> str:
+        """How messages call it."""
+        return f"{self.type} search"
+
+
+class Page(msgspec.Struct):
+    """One page of matches. `light` rows hold id and meta only and are never stored."""
+
+    query: Query
+    rows: list[Envelope] = []
+    rejects: list[Reject] = []
+    messages: list[str] = []
+    total: int | None = None
+    next: Way | None = None
+    moved: bool = False  # rows moved since the walk began
+    shortened: bool = False  # whole rows were asked for, and parts came
+
+
+class _Search(msgspec.Struct):
+    mode: Any = None
+
+
+class _Entry(msgspec.Struct):
+    resource: msgspec.Raw = msgspec.Raw(b"")
+    search: _Search | None = None
+
+
+class _Link(msgspec.Struct):
+    relation: Any = None
+    url: Any = None
+
+
+class _Bundle(msgspec.Struct):
+    resourceType: str
+    total: Any = None
+    link: list[_Link] = []
+    entry: list[_Entry] = []
+
+
+_bundle = msgspec.json.Decoder(_Bundle)
+
+
+def read_page(query: Query, reply: Reply, gate: Gate) -> Page:
+    """A bundle as a page; Broken when it is none, SliceFailed when nothing was understood."""
+    try:
+        reply.body.decode()  # the decoder does not look at letters in fields that it skips
+        bundle = _bundle.decode(reply.body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Broken("The answer is cut off or not a FHIR bundle.") from None
+    if bundle.resourceType != "Bundle":
+        raise Broken("The answer is not a FHIR bundle.")
+    total = bundle.total if isinstance(bundle.total, int) and bundle.total >= 0 else None
+    page = Page(query, total=total)
+    bad = 0
+    for number, entry in enumerate(bundle.entry):
+        bad += _file(page, entry, f"{query.what}, entry {number + 1}")
+    if bad and not page.rows:
+        codes = ", ".join(dict.fromkeys(page.messages))
+        raise SliceFailed(f"{query.what}: the server did not understand the search ({codes}).")
+    for link in bundle.link:
+        if link.relation == "next" and isinstance(link.url, str):
+            page.next = gate.admit(link.url, reply.url, "link")
+    return page
+
+
+def _file(page: Page, entry: _Entry, where: str) -> bool:
+    """Sort one entry into rows, rejects and messages; True when it says "not understood"."""
+    raw = bytes(entry.resource)
+    if not raw:
+        return False
+    filed = open_envelope(raw, where)
+    mode = entry.search.mode if entry.search else None
+    if mode == "outcome" or b'"OperationOutcome"' in raw[:2000]:
+        issues = issues_of(raw)
+        page.messages += [code for _, code in issues if code]
+        return any(code in NOT_UNDERSTOOD for _, code in issues)
+    if isinstance(filed, Envelope) and not page.query.light and b"SUBSETTED" in raw:
+        filed, page.shortened = Reject(where, "only a part of this resource was sent", raw), True
+    if isinstance(filed, Reject):
+        page.rejects.append(filed)
+    elif filed.type == page.query.type:
+        page.rows.append(filed)
+    return False
