@@ -32,6 +32,8 @@ def render(view: View) -> str:
     """The report as text; needs no network, and nothing is hidden when scripts are off."""
     made = {c.__name__: c(view) or _empty(c.__name__) for c in CHAPTERS}
     shown = {name: body for name, body in made.items() if body is not None}
+    since = view.changes.since if view.changes else ""
+    headings = {name: say(f"{name}.heading", since=since) for name in shown}
     name, cut = view.study.name, view.study.cut
     as_of = say("page.cut", day=cut) if cut else say("page.no_cut")
     page = asset("page.html").format(
@@ -41,8 +43,8 @@ def render(view: View) -> str:
         kicker=say("page.kicker"),
         name=name,
         byline=say("page.byline", cut=as_of, n=view.whole.n, deaths=len(view.deaths)),
-        contents=fragment[(h.li[h.a(href=f"#{n}")[say(f"{n}.heading")]] for n in shown)],
-        chapters=fragment[(_chapter(n, body) for n, body in shown.items())],
+        contents=fragment[(h.li[h.a(href=f"#{n}")[heading]] for n, heading in headings.items())],
+        chapters=fragment[(_chapter(n, headings[n], body) for n, body in shown.items())],
         footer=say("page.footer", name=name, cut=cut or "not known"),
         script=asset("script.js"),
     )
@@ -59,6 +61,6 @@ def _empty(name: str) -> Node:
     return h.p[say(f"{name}.empty")] if "empty" in TEXT[name] else None
 
 
-def _chapter(name: str, body: Node) -> Node:
-    heading = h.h2(id=f"{name}-h")[say(f"{name}.heading")]
-    return h.section(id=name, aria_labelledby=f"{name}-h")[heading, body]
+def _chapter(name: str, heading: str, body: Node) -> Node:
+    titled = h.h2(id=f"{name}-h")[heading]
+    return h.section(id=name, aria_labelledby=f"{name}-h")[titled, body]

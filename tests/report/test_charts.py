@@ -151,4 +151,4 @@ def test_words() -> None:
 
 def test_what_is_filled_into_a_text_is_escaped() -> None:
     """Our texts may hold markup; what is put into them may not."""
-    assert "Since &lt;b&gt;: 1." == say("changes.since", since="<b>", counts=1)
+    assert "What changed since &lt;b&gt;" == say("changes.heading", since="<b>")

@@ -53,5 +53,5 @@ def changes(view: View) -> Node:
     found = view.changes.changes
     counts = "; ".join(f"{kind}: {n:,}" for kind, n in tally(c.kind for c in found).items())
     rows = [[view.names[c.patient], c.kind, h.span[scrubbed(c.text)]] for c in found]
-    said = say("changes.since", since=view.changes.since, counts=counts or say("changes.none"))
+    said = say("changes.counts", counts=counts) if counts else say("changes.none")
     return [h.p[said], view.table("changes.list", rows)]
