@@ -1,6 +1,5 @@
 """The core against a small synthetic study whose truth is known."""
 
-
 import pytest
 
 from adapter.study import Study

@@ -37,7 +37,7 @@ class Chart:
             if "certified" in fact.traits  # dated by the day of the certificate, if at all
             or (fact.when is not None and fact.when.first <= latest)
         )
-        self.facts = tuple(f for f in self.known if f.counts and "history" not in f.traits)
+        self.facts = tuple(fact for fact in self.known if fact.happened)
         self._bedside: dict[str, list[Fact]] = {}
         for fact in self.facts:
             if "certified" not in fact.traits:
