@@ -88,7 +88,7 @@ def _infusions(timeline: Timeline) -> list[Fact]:
     return [
         fact
         for fact in timeline.of("cart_infusion", "cart_product")
-        if _names_infusion(fact) and fact.counts and "history" not in fact.traits
+        if _names_infusion(fact) and fact.happened
         and (product_of(fact) or not any(_same_time(fact, when) for when in others))
     ]  # fmt: skip
 
