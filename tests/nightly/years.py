@@ -88,6 +88,7 @@ class Years:
     def _merge(self) -> None:
         """The second of two records of one person is replaced by the first."""
         self.happened["merges"] += 1
+        self.served.refused = set()
         keeps, goes = self.chance.sample(self.people, 2)
         self.people.remove(goes)
         shelf = self.served.shelf
