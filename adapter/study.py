@@ -1,18 +1,16 @@
 """The whole core on one screen: every patient, every infusion, every death, and why we say so."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 import msgspec
 
+from adapter.account import Attrition, Quality, Tally, Unmapped
 from adapter.causes import ask_all, decide, fingerprint
 from adapter.causes.rule import Plan
 from adapter.codes import Codes
 from adapter.codes.prophylaxis import prophylaxis_rules
 from adapter.config import Settings
 from adapter.episodes import episodes_of, why_not
-from adapter.errors import Alarm
 from adapter.facts import facts_of
 from adapter.grades import grades_of
 from adapter.grades.infections import infection_counts
@@ -22,48 +20,6 @@ from adapter.outcomes import outcome_of
 from adapter.store import PatientRecord, Store
 from adapter.timelines import timeline_of
 from adapter.validate import problems_of
-
-
-class Attrition(msgspec.Struct, frozen=True):
-    """Who was left out and why; every step adds up to the one before it."""
-
-    patients: int = 0
-    not_recipients: dict[str, int] = {}
-    recipients: int = 0
-    episodes: int = 0
-    not_evaluable: dict[str, int] = {}
-    outcomes: dict[str, int] = {}
-
-    def check(self) -> None:
-        """Stop the run when a patient or an episode went missing on the way."""
-        lost = self.patients - self.recipients - sum(self.not_recipients.values())
-        adrift = self.episodes - sum(self.outcomes.values()) - sum(self.not_evaluable.values())
-        if lost or adrift:
-            raise Alarm(
-                f"The counts do not add up: {lost} patients and {adrift} episodes unaccounted for.",
-                "This is a fault of the program: nothing was written, please report it.",
-            )
-
-
-class Unmapped(msgspec.Struct, frozen=True):
-    """A code of the source that means nothing to us yet, and how many people carry it."""
-
-    system: str
-    code: str
-    type: str
-    patients: int
-    recipients: int
-
-
-class Quality(msgspec.Struct, frozen=True):
-    """What is known about the data underneath: counts, rejects, completeness, failures."""
-
-    resources: dict[str, int] = {}
-    rejects: int = 0
-    runs: tuple[dict[str, Any], ...] = ()
-    slices_due: int = 0
-    notes_by_kind: dict[str, int] = {}
-    invalid: tuple[Note, ...] = ()
 
 
 class Study(msgspec.Struct, frozen=True):
@@ -145,7 +101,7 @@ def run_study(
     rules = prophylaxis_rules(settings.prophylaxis)
     plan = Plan(settings.policy, settings.rules, frozenset(store.counts()), rules)
     decisions = in_force(store.decisions(as_of))
-    tally = _Tally()
+    tally = Tally()
     for record in store.records(as_of, only):
         read = facts_of(record, codes, settings.timezone or None)
         timeline = timeline_of(read)
@@ -155,7 +111,19 @@ def run_study(
             tally.invalid.extend(invalid_evidence(judged, record))
         if tell is not None:
             tell("patients classified", tally.patients)
-    return tally.study(plan, store, settings, codes, as_of)
+    quality = tally.quality(store, as_of)
+    return Study(
+        settings.study_name,
+        plan,
+        tuple(tally.judged),
+        tally.attrition(),
+        quality,
+        tally.ranked_unmapped(),
+        tuple(tally.notes),
+        codes.digest,
+        str(quality.runs[-1]["started"])[:10] if quality.runs else "",
+        tally.synthetic,
+    )
 
 
 def invalid_evidence(judged: Iterable[Judged], record: PatientRecord) -> list[Note]:
@@ -176,98 +144,6 @@ def invalid_evidence(judged: Iterable[Judged], record: PatientRecord) -> list[No
         if f"{found.type}/{found.id}" in carrying
         for problem in problems_of(found.type, found.body)
     ]
-
-
-class _Tally:
-    """Counts while the patients pass by, so that memory holds only the recipients."""
-
-    def __init__(self) -> None:
-        self.patients = 0
-        self.synthetic = False
-        self.judged: list[Judged] = []
-        self.recipients = 0
-        self.not_recipients: Counter[str] = Counter()
-        self.unmapped: Counter[tuple[str, str, str]] = Counter()
-        self.unmapped_recipients: Counter[tuple[str, str, str]] = Counter()
-        self.notes: list[tuple[str, Note]] = []
-        self.invalid: list[Note] = []
-
-    def take(
-        self,
-        timeline: Timeline,
-        judged: tuple[Judged, ...],
-        unmapped: Iterable[tuple[str, str, str]],
-        left_out: str,
-    ) -> None:
-        self.patients += 1
-        self.synthetic |= timeline.synthetic
-        codes_seen = set(unmapped)
-        self.unmapped.update(codes_seen)
-        if not judged:
-            self.not_recipients[left_out] += 1
-            return
-        self.recipients += 1
-        self.judged.extend(judged)
-        self.unmapped_recipients.update(codes_seen)
-        self.notes.extend((timeline.patient, note) for note in notes_of(timeline, judged))
-
-    def attrition(self) -> Attrition:
-        kinds = Counter(one.outcome.kind.value for one in self.judged)
-        reasons = Counter(
-            one.outcome.reason
-            for one in self.judged
-            if one.outcome.kind is OutcomeKind.NOT_EVALUABLE
-        )
-        kinds.pop(OutcomeKind.NOT_EVALUABLE.value, None)
-        return Attrition(
-            patients=self.patients,
-            not_recipients=dict(sorted(self.not_recipients.items())),
-            recipients=self.recipients,
-            episodes=len(self.judged),
-            not_evaluable=dict(sorted(reasons.items())),
-            outcomes=dict(sorted(kinds.items())),
-        )
-
-    def ranked_unmapped(self) -> tuple[Unmapped, ...]:
-        """Most recipients first; where there are none, most patients first."""
-        ranked = sorted(
-            self.unmapped.items(),
-            key=lambda item: (-self.unmapped_recipients[item[0]], -item[1], item[0]),
-        )
-        return tuple(
-            Unmapped(*coding, patients=count, recipients=self.unmapped_recipients[coding])
-            for coding, count in ranked
-        )
-
-    def study(
-        self, plan: Plan, store: Store, settings: Settings, codes: Codes, as_of: int | None
-    ) -> Study:
-        attrition = self.attrition()
-        attrition.check()
-        runs = [run for run in store.runs() if as_of is None or run["run"] <= as_of]
-        quality = Quality(
-            resources=store.counts(),
-            rejects=len(store.rejects()),
-            runs=tuple(runs),
-            slices_due=store.slices_due(),
-            notes_by_kind=dict(sorted(Counter(note.kind for _, note in self.notes).items())),
-            invalid=tuple(self.invalid),
-        )
-        return Study(
-            settings.study_name, plan, tuple(self.judged), attrition, quality,
-            self.ranked_unmapped(), tuple(self.notes), codes.digest,
-            str(runs[-1]["started"])[:10] if runs else "", self.synthetic,
-        )  # fmt: skip
-
-
-def notes_of(timeline: Timeline, judged: Iterable[Judged]) -> tuple[Note, ...]:
-    """Every doubt about one patient, each once."""
-    every = [*timeline.notes]
-    for one in judged:
-        every += [*one.episode.notes, *one.outcome.notes]
-        if one.episode.death is not None:
-            every += one.episode.death.notes
-    return tuple(dict.fromkeys(every))
 
 
 def follow_up_of(

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from adapter.account import Unmapped
 from adapter.codes import short_name
 from adapter.codes.tables import OVERLAY_HEADER, overlay_row
 from adapter.load import LoadReport
-from adapter.study import Unmapped
 from adapter.sync import Planned, SyncReport
 
 

@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass
 
+from adapter.account import Attrition, Quality, Unmapped
 from adapter.causes.rule import Plan
 from adapter.config import Policy, RuleChange
 from adapter.dates import Interval, on
@@ -21,7 +22,7 @@ from adapter.model import (
     Timeline,
     Verdict,
 )
-from adapter.study import Attrition, Quality, Study, Unmapped
+from adapter.study import Study
 
 DAY_0 = on("2021-03-01").first
 PRODUCTS = (("axi-cel", "LBCL"), ("tisa-cel", "LBCL"), ("liso-cel", "FL"), ("brexu-cel", "MCL"),

@@ -1,0 +1,140 @@
+"""The account of a study: who was left out and why, what is unmapped, how good the data are."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from adapter.errors import Alarm
+from adapter.model import Judged, Note, OutcomeKind, Timeline
+from adapter.store import Store
+
+
+class Attrition(msgspec.Struct, frozen=True):
+    """Who was left out and why; every step adds up to the one before it."""
+
+    patients: int = 0
+    not_recipients: dict[str, int] = {}
+    recipients: int = 0
+    episodes: int = 0
+    not_evaluable: dict[str, int] = {}
+    outcomes: dict[str, int] = {}
+
+    def check(self) -> None:
+        """Stop the run when a patient or an episode went missing on the way."""
+        lost = self.patients - self.recipients - sum(self.not_recipients.values())
+        adrift = self.episodes - sum(self.outcomes.values()) - sum(self.not_evaluable.values())
+        if lost or adrift:
+            raise Alarm(
+                f"The counts do not add up: {lost} patients and {adrift} episodes unaccounted for.",
+                "This is a fault of the program: nothing was written, please report it.",
+            )
+
+
+class Unmapped(msgspec.Struct, frozen=True):
+    """A code of the source that means nothing to us yet, and how many people carry it."""
+
+    system: str
+    code: str
+    type: str
+    patients: int
+    recipients: int
+
+
+class Quality(msgspec.Struct, frozen=True):
+    """What is known about the data underneath: counts, rejects, completeness, failures."""
+
+    resources: dict[str, int] = {}
+    rejects: int = 0
+    runs: tuple[dict[str, Any], ...] = ()
+    slices_due: int = 0
+    notes_by_kind: dict[str, int] = {}
+    invalid: tuple[Note, ...] = ()
+
+
+class Tally:
+    """Counts while the patients pass by, so that memory holds only the recipients."""
+
+    def __init__(self) -> None:
+        self.patients = 0
+        self.synthetic = False
+        self.judged: list[Judged] = []
+        self.recipients = 0
+        self.not_recipients: Counter[str] = Counter()
+        self.unmapped: Counter[tuple[str, str, str]] = Counter()
+        self.unmapped_recipients: Counter[tuple[str, str, str]] = Counter()
+        self.notes: list[tuple[str, Note]] = []
+        self.invalid: list[Note] = []
+
+    def take(
+        self,
+        timeline: Timeline,
+        judged: tuple[Judged, ...],
+        unmapped: Iterable[tuple[str, str, str]],
+        left_out: str,
+    ) -> None:
+        """Count one patient; `left_out` says why nobody was judged."""
+        self.patients += 1
+        self.synthetic |= timeline.synthetic
+        codes_seen = set(unmapped)
+        self.unmapped.update(codes_seen)
+        if not judged:
+            self.not_recipients[left_out] += 1
+            return
+        self.recipients += 1
+        self.judged.extend(judged)
+        self.unmapped_recipients.update(codes_seen)
+        self.notes.extend((timeline.patient, note) for note in notes_of(timeline, judged))
+
+    def attrition(self) -> Attrition:
+        """The flow diagram in numbers, checked to add up."""
+        kinds = Counter(one.outcome.kind.value for one in self.judged)
+        reasons = Counter(
+            one.outcome.reason
+            for one in self.judged
+            if one.outcome.kind is OutcomeKind.NOT_EVALUABLE
+        )
+        kinds.pop(OutcomeKind.NOT_EVALUABLE.value, None)
+        account = Attrition(
+            patients=self.patients,
+            not_recipients=dict(sorted(self.not_recipients.items())),
+            recipients=self.recipients,
+            episodes=len(self.judged),
+            not_evaluable=dict(sorted(reasons.items())),
+            outcomes=dict(sorted(kinds.items())),
+        )
+        account.check()
+        return account
+
+    def ranked_unmapped(self) -> tuple[Unmapped, ...]:
+        """Most recipients first; where there are none, most patients first."""
+        ranked = sorted(
+            self.unmapped.items(),
+            key=lambda item: (-self.unmapped_recipients[item[0]], -item[1], item[0]),
+        )
+        return tuple(
+            Unmapped(*coding, patients=count, recipients=self.unmapped_recipients[coding])
+            for coding, count in ranked
+        )
+
+    def quality(self, store: Store, as_of: int | None) -> Quality:
+        """What the store and the notes say of the data at run `as_of`."""
+        return Quality(
+            resources=store.counts(),
+            rejects=len(store.rejects()),
+            runs=tuple(run for run in store.runs() if as_of is None or run["run"] <= as_of),
+            slices_due=store.slices_due(),
+            notes_by_kind=dict(sorted(Counter(note.kind for _, note in self.notes).items())),
+            invalid=tuple(self.invalid),
+        )
+
+
+def notes_of(timeline: Timeline, judged: Iterable[Judged]) -> tuple[Note, ...]:
+    """Every doubt about one patient, each once."""
+    every = [*timeline.notes]
+    for one in judged:
+        every += [*one.episode.notes, *one.outcome.notes]
+        if one.episode.death is not None:
+            every += one.episode.death.notes
+    return tuple(dict.fromkeys(every))
