@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import htpy as h
 from htpy import Element, Node
 
 from adapter.export import NRM, answer_of
@@ -11,6 +12,7 @@ from adapter.report.charts import Panel, Track, stacked_panel, value_at
 from adapter.report.svg import Drawing, Scale, box, label, nice_top, width_of
 from adapter.report.view import View, cause_of, day_of
 from adapter.report.words import CAUSE_WORDS, plain, rounded, say, sentence_case, share, wilson
+from adapter.review import review_counts
 
 _LEVELS = (Certainty.DEFINITE, Certainty.PROBABLE, Certainty.POSSIBLE, Certainty.NONE)
 _TOPS = (0.02, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0)
@@ -27,8 +29,14 @@ def causes(view: View) -> Node:
     # Most frequent first; unknown last, because it is no cause.
     order = sorted(found, key=lambda cause: (cause is Cause.UNKNOWN, -len(found[cause])))
     ranked = {cause: found[cause] for cause in order}
-    return [_by_certainty(view, ranked), _stacked(view, ranked), _early_late(view, ranked),
-            _organisms(view)]  # fmt: skip
+    return [_who_decided(view), _by_certainty(view, ranked), _stacked(view, ranked),
+            _early_late(view, ranked), _organisms(view)]  # fmt: skip
+
+
+def _who_decided(view: View) -> Element:
+    """Nobody should take a rule's proposal for a physician's judgement."""
+    waiting = sum(one.needs_review for one in view.deaths)
+    return h.p[say("causes.who_decided", waiting=waiting, **review_counts(view.deaths))]
 
 
 def _by_certainty(view: View, found: Mapping[Cause, Sequence[Judged]]) -> Element:
