@@ -220,8 +220,10 @@ class Settings(_Section):
     def _known_zone(cls, value: str) -> str:
         from zoneinfo import ZoneInfo
 
-        if value:
-            ZoneInfo(value)
+        try:
+            ZoneInfo(value or "UTC")
+        except (KeyError, OSError):
+            raise ValueError(f"no time zone is called {value!r}") from None
         return value
 
 
