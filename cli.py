@@ -25,6 +25,7 @@ from adapter.errors import (
 if TYPE_CHECKING:
     from adapter.codes import Codes
     from adapter.pseudonyms import Pseudonyms
+    from adapter.report import Changes
     from adapter.store import Store
     from adapter.study import Study
 
@@ -384,8 +385,11 @@ def export(settings: Settings, file: Path, as_of: int | None, json_: bool, **cho
 @click.argument("file", type=click.Path(path_type=Path))
 @common
 @as_of_option
+@click.option("--since", type=int, metavar="RUN", help="say what changed since this run")
 @click.option("--figures", type=click.Path(path_type=Path), help="also write figures here")
-def report(settings: Settings, file: Path, as_of: int | None, figures: Path | None) -> None:
+def report(
+    settings: Settings, file: Path, as_of: int | None, since: int | None, figures: Path | None
+) -> None:
     """Write the report as one self-contained page (.html, or .pdf where Chromium is found).
 
     Example: cart-nrm report report.html --store cart.db
@@ -393,9 +397,19 @@ def report(settings: Settings, file: Path, as_of: int | None, figures: Path | No
     from adapter.report import write_figures, write_report
 
     study, names = _study(settings, as_of, validate=True), _pseudonyms(settings)
-    click.echo(write_report(study, file, names))
+    changes = _changes(settings, since, as_of) if since is not None else None
+    click.echo(write_report(study, file, names, changes))
     for figure in write_figures(study, figures, names) if figures else []:
         click.echo(figure)
+
+
+def _changes(settings: Settings, first: int, second: int | None) -> "Changes":
+    """What changed between two runs; without a second one, until the last."""
+    from adapter.changes import diff as changes_of
+
+    with _open(settings) as store:
+        last = second or max((int(run["run"]) for run in store.runs()), default=0)
+        return changes_of(store, settings, _codes(settings), first, last)
 
 
 def _pseudonyms(settings: Settings) -> "Pseudonyms":
@@ -568,10 +582,7 @@ def diff(settings: Settings, first: int, second: int, json_: bool) -> None:
 
     Example: cart-nrm diff 41 42 --store cart.db
     """
-    from adapter.changes import diff as changes_of
-
-    with _open(settings) as store:
-        found = changes_of(store, settings, _codes(settings), first, second)
+    found = _changes(settings, first, second)
     if json_:
         changes = [change._asdict() for change in found.changes]
         click.echo(_as_json({"since": found.since, "changes": changes}))

@@ -161,3 +161,18 @@ def test_the_command_prints_the_changes(chosen: Settings, hospital: Ward) -> Non
     options = ["diff", "1", "2", "--store", str(chosen.store), "--json"]
     answer = json.loads(CliRunner().invoke(main, options).stdout)
     assert "new infusion" == answer["changes"][0]["kind"]
+
+
+def test_a_report_by_hand_says_what_changed(
+    chosen: Settings, hospital: Ward, tmp_path: Path
+) -> None:
+    """`report --since RUN`, by pseudonym."""
+    run_night(chosen)
+    hospital.put(*recipient("synthetic-0004"))
+    run_night(chosen)
+    page = tmp_path / "report.html"
+    options = ["report", str(page), "--store", str(chosen.store), "--since", "1"]
+    assert 0 == CliRunner().invoke(main, options).exit_code
+    assert "What changed since run 1" in page.read_text()
+    assert "new infusion: 1" in page.read_text()
+    assert "synthetic-0004" not in page.read_text()
