@@ -42,6 +42,14 @@ class Ledger:
 
     def __init__(self, store: Store) -> None:
         self._db = store.db
+        loaded = self._db.execute("SELECT id FROM run WHERE kind <> 'sync'").fetchall()
+        # what came by `load` was never the server's: it is no deletion when the server lacks it
+        self._pulled = ""
+        if loaded:
+            runs = ",".join(str(row[0]) for row in loaded)
+            self._pulled = (
+                f" AND (SELECT run FROM version WHERE id = newest.version) NOT IN ({runs})"
+            )
 
     def states(self) -> dict[Slice, State]:
         """Every known slice."""
@@ -104,16 +112,14 @@ class Ledger:
 
     # -- what the store holds --------------------------------------------------------------
 
-    def held(
-        self, kind: str, patients: Iterable[str] | None = None, since: float | None = None
-    ) -> dict[str, Held]:
-        """Current resources of one type by id, of all or some patients, updated since."""
+    def held(self, kind: str, patients: Iterable[str] | None = None) -> dict[str, Held]:
+        """What syncs brought and is current, of one type, of all or some patients, by id."""
         found: dict[str, Held] = {}
         for where, values in _among(patients):
             rows = self._db.execute(
                 "SELECT fhir_id, updated, version_id, patient FROM newest"
-                f" WHERE type = ? AND gone = 0 AND (? IS NULL OR updated >= ?){where}",
-                (kind, since, since, *values),
+                f" WHERE type = ? AND gone = 0{where}{self._pulled}",
+                (kind, *values),
             )
             found.update((row[0], Held(row[1], row[2], row[3])) for row in rows)
         return found
@@ -131,11 +137,10 @@ class Ledger:
         return found
 
     def count(self, kind: str, patients: Iterable[str] | None = None) -> int:
-        """How many current resources of one type are held."""
+        """How many current resources of one type syncs brought."""
+        asked = "SELECT count(*) FROM newest WHERE type = ? AND gone = 0"
         return sum(
-            self._db.execute(
-                f"SELECT count(*) FROM newest WHERE type = ? AND gone = 0{where}", (kind, *values)
-            ).fetchone()[0]
+            self._db.execute(f"{asked}{where}{self._pulled}", (kind, *values)).fetchone()[0]
             for where, values in _among(patients)
         )
 

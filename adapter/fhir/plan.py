@@ -207,44 +207,44 @@ def describe_plan(
     codes: Codes,
     count: Callable[[Query], int | None],
     recipients: Iterable[str] = (),
+    *,
+    typed: bool = False,
 ) -> list[Planned]:
     """What a sync would ask, why, and how many rows the server says there are. Pulls nothing."""
     lines = [
         Planned(f"{kind}: not asked", "the server does not offer this type", 0)
         for kind in planner.missing_types()
     ]
-    if planner.connection.find == "all":
-        for kind in planner.types():
-            query = planner.query(kind)
-            lines.append(Planned(f"every {kind}", "connection.find is all", count(query)))
-        return lines
     for kind, queries in planner.finders(codes).items():
         for number, query in enumerate(queries, 1):
-            reason = f"find recipients: {len(query.params[0][1].split(','))} codes of " + ", ".join(
-                FINDERS[kind]
-            )
-            lines.append(
-                Planned(f"{kind} by code, part {number} of {len(queries)}", reason, count(query))
-            )
-    return lines + _pulls(planner, count, list(recipients))
+            size = len(query.params[0][1].split(","))
+            reason = f"find recipients: {size} codes of {', '.join(FINDERS[kind])}"
+            part = f"{kind} by code, part {number} of {len(queries)}"
+            lines.append(Planned(part, reason, count(query)))
+    if planner.connection.mode == "bulk":
+        types = ", ".join(planner.types())
+        return [*lines, Planned(f"export of {types}", "connection.mode is bulk")]
+    if planner.connection.find == "all":
+        every = [planner.query(kind) for kind in planner.types()]
+        reason = "connection.find is all"
+        return [*lines, *(Planned(f"every {q.type}", reason, count(q)) for q in every)]
+    return lines + _pulls(planner, count, list(recipients), typed)
 
 
 def _pulls(
-    planner: Planner, count: Callable[[Query], int | None], recipients: list[str]
+    planner: Planner, count: Callable[[Query], int | None], recipients: list[str], typed: bool
 ) -> list[Planned]:
     size = planner.quirks.batch_patients
     lines = []
     for kind in planner.types():
         counts = [
-            count(planner.of_patients(kind, batch, typed=False))
+            count(planner.of_patients(kind, batch, typed=typed))
             for batch in planner.batches(recipients, size)
         ]
         known = [number for number in counts if number is not None]
         expected = sum(known) if counts and len(known) == len(counts) else None
-        reason = (
-            f"{len(recipients)} known recipients, {len(counts)} questions"
-            if recipients
-            else f"of each recipient found, {size} patients a question"
-        )
-        lines.append(Planned(f"{kind} of recipients", reason, expected))
+        reason = f"of each recipient found, {size} patients a question"
+        if recipients:
+            reason = f"{len(recipients)} known patients, {len(counts)} questions"
+        lines.append(Planned(f"{kind} of patients", reason, expected))
     return lines

@@ -10,13 +10,15 @@ from collections.abc import Callable
 import msgspec
 
 from adapter.codes import Codes
-from adapter.config import Settings
+from adapter.config import Connection, Settings
 from adapter.errors import CartNrmError, StoreError
 from adapter.fhir.check import Line, check
-from adapter.fhir.connect import connect
+from adapter.fhir.connect import Server, connect
+from adapter.fhir.group import group_members, listed_patients
 from adapter.fhir.plan import Planned, describe_plan
 from adapter.ledger import Ledger
 from adapter.store import Store
+from adapter.sync.base import known_style
 from adapter.sync.export import ExportNight
 from adapter.sync.intake import Tell
 from adapter.sync.night import Night
@@ -29,10 +31,24 @@ def plan(settings: Settings, codes: Codes, store: Store | None = None) -> list[P
     """What a sync would ask, why, and how many rows to expect; pulls nothing."""
     server = connect(settings)
     try:
-        recipients = Ledger(store).patients() if store is not None else set[str]()
-        return describe_plan(server.planner, codes, server.searcher.count, sorted(recipients))
+        patients, typed = _known_patients(server, settings.connection, store)
+        count = server.searcher.count
+        return describe_plan(server.planner, codes, count, sorted(patients), typed=typed)
     finally:
         server.client.close()
+
+
+def _known_patients(
+    server: Server, asked: Connection, store: Store | None
+) -> tuple[set[str], bool]:
+    """Whom a plan can count before anything is pulled, and how this server names them."""
+    style = known_style(store) if store is not None else None
+    typed = style is not None and style.typed
+    if asked.find == "patients":
+        return listed_patients(asked.patients), typed
+    if asked.find == "group":
+        return group_members(server.client, asked.group), typed
+    return (Ledger(store).patients() if store is not None else set()), typed
 
 
 def sync(

@@ -75,8 +75,8 @@ class Round:
 
         False when not one row of these patients is shown, however they are named.
         """
-        if known := self.store.meta(_STYLE):
-            self.style = msgspec.json.decode(known, type=Style)
+        if known := known_style(self.store):
+            self.style = known
         elif patients:
             found = calibrate(self.planner, self.server.searcher, patients)
             if found is None:
@@ -189,3 +189,9 @@ class Round:
         for one in good:
             mark = seen[one.type]
             self.ledger.pulled([one], min(mark, self.start) if mark > 0 else self.start)
+
+
+def known_style(store: Store) -> Style | None:
+    """How the server of this store wants patients to be named, once that was found out."""
+    known = store.meta(_STYLE)
+    return msgspec.json.decode(known, type=Style) if known else None

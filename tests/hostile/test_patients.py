@@ -363,3 +363,37 @@ def test_a_changed_code_list_searches_the_whole_past(recipients: World) -> None:
     recipients.codes = load_codes(site)
     recipients.night()
     assert {"p1", "p2", "p3"} == held_patients(recipients)
+
+
+def test_rows_that_came_from_a_file_are_not_called_deleted(world: World) -> None:
+    """A death register was loaded into the same store; the server never had it."""
+    from adapter.envelope import Envelope
+    from adapter.store import Store
+
+    body = b'{"resourceType":"Observation","id":"register-1","subject":{"reference":"Patient/p1"}}'
+    with Store(world.store) as store:
+        run = store.begin("load", "files")
+        with store.transaction():
+            store.add(run, [Envelope("Observation", "register-1", "p1", "", body)])
+        store.end(run, "complete", {})
+    for _ in range(2):
+        night = world.night()
+        assert (0, world.server.ids() | {"Observation/register-1"}) == (night.code, night.holds)
+    world.server.remove("Observation", "o1-1")
+    night = world.night()
+    assert (0, world.server.ids() | {"Observation/register-1"}) == (night.code, night.holds)
+
+
+def test_the_plan_counts_the_patients_of_a_list(recipients: World) -> None:
+    """Before anything is pulled, and without a row being sent."""
+    from adapter.sync import plan
+
+    names = recipients.folder / "patients.txt"
+    names.write_text("p1\np2\n")
+    recipients.connection |= {"find": "patients", "patients": names}
+    lines = {line.what: line.expected for line in plan(recipients.settings(), recipients.codes)}
+    assert {
+        "Patient of patients": 2,
+        "Procedure of patients": 2,
+        "Condition of patients": 10,
+    } == lines
