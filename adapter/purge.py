@@ -91,7 +91,7 @@ def _remove(store: Store, patient: str, word: "re.Pattern[bytes]") -> dict[str, 
     db.executemany("DELETE FROM reject WHERE id = ?", [(one,) for one in rejects])
     db.executemany("DELETE FROM decision WHERE id = ?", [(one,) for one in decisions])
     for kind in types:
-        store.compress_again(kind)
+        store.packing.again(kind)
     return removed
 
 

@@ -1,8 +1,7 @@
 """One SQLite file: every version of every resource, what is complete up to when, runs, decisions.
 
 Versions are only ever added. The newest version of a resource at a given run is what that night
-saw, so any past night can be replayed bit for bit. Bodies are zstd-compressed with a dictionary
-trained on the first resources of their type, because 1-2 kB of JSON hardly compress alone.
+saw, so any past night can be replayed bit for bit.
 """
 
 import hashlib
@@ -23,12 +22,9 @@ from adapter.dates import seconds_of
 from adapter.envelope import Envelope, Reject
 from adapter.errors import StoreError
 from adapter.model import Decision
+from adapter.packing import Packing
 from adapter.pseudonyms import Pseudonyms, pseudonyms_beside
 from adapter.schema import prepare
-
-_TRAIN_ON = 400  # resources of one type before a dictionary is worth training
-_DICTIONARY_BYTES = 32_768
-_LEVEL = 3
 
 
 class Stored(NamedTuple):
@@ -64,9 +60,7 @@ class Store:
                 f"There is no store at {self.path}.", "Run `cart-nrm sync` or `load` first."
             )
         self._open()
-        self._compressors: dict[str, tuple[int | None, zstandard.ZstdCompressor]] = {}
-        self._decompressors: dict[int | None, zstandard.ZstdDecompressor] = {}
-        self._samples: dict[str, list[bytes | bytearray | memoryview]] = {}
+        self.packing = Packing(self.db)
         self._erased: frozenset[str] | None = None
         self._names: Pseudonyms | None = None
 
@@ -126,8 +120,7 @@ class Store:
             yield
         except BaseException:
             self.db.execute("ROLLBACK")
-            self._compressors.clear()  # a dictionary trained in this transaction is gone with it
-            self._decompressors.clear()
+            self.packing.forget()  # a dictionary trained in this transaction is gone with it
             raise
         self.db.execute("COMMIT")
 
@@ -178,7 +171,7 @@ class Store:
         return True
 
     def _append(self, run: int, envelope: Envelope, digest: bytes, gone: str | None) -> None:
-        dictionary, body = (None, None) if gone else self._compress(envelope.type, envelope.body)
+        dictionary, body = (None, None) if gone else self.packing.pack(envelope.type, envelope.body)
         kind, id_, patient = envelope.type, envelope.id, envelope.patient
         cursor = self.db.execute(
             "INSERT INTO version (run, type, fhir_id, patient, last_updated, hash, gone,"
@@ -227,7 +220,7 @@ class Store:
                 yield PatientRecord(patient, resources)
                 resources = []
             patient = found
-            resources.append(Stored(kind, id_, self._decompress(dictionary, body)))
+            resources.append(Stored(kind, id_, self.packing.unpack(dictionary, body)))
         if resources:
             yield PatientRecord(patient, resources)
 
@@ -254,7 +247,7 @@ class Store:
         """(type, id, patient, body) of every version ever kept; tombstones are empty."""
         rows = self.db.execute("SELECT type, fhir_id, patient, dictionary, body FROM version")
         for kind, id_, patient, dictionary, body in rows:
-            yield kind, id_, patient, self._decompress(dictionary, body) if body else b""
+            yield kind, id_, patient, self.packing.unpack(dictionary, body) if body else b""
 
     def counts(self) -> dict[str, int]:
         """Current resources by type."""
@@ -324,80 +317,6 @@ class Store:
             (as_of, as_of),
         )
         return [msgspec.json.decode(row[0], type=Decision) for row in rows]
-
-    # -- compression -----------------------------------------------------------------------
-
-    def compress_again(self, type_: str) -> None:
-        """Forget the dictionaries of a type, which hold pieces of records; call in a transaction.
-
-        The bodies that stay train the next one.
-        """
-        old = self.db.execute("SELECT id FROM dictionary WHERE type = ?", (type_,)).fetchall()
-        self._compressors[type_] = (None, zstandard.ZstdCompressor(level=_LEVEL))
-        self._samples.pop(type_, None)
-        last = 0
-        while rows := self.db.execute(
-            "SELECT id, dictionary, body FROM version WHERE type = ? AND body IS NOT NULL"
-            " AND id > ? ORDER BY id LIMIT 1000",
-            (type_, last),
-        ).fetchall():
-            for last, dictionary, body in rows:
-                self.db.execute(
-                    "UPDATE version SET dictionary = ?, body = ? WHERE id = ?",
-                    (*self._compress(type_, self._decompress(dictionary, body)), last),
-                )
-        self.db.executemany("DELETE FROM dictionary WHERE id = ?", old)
-        self._compressors.pop(type_, None)
-        self._decompressors.clear()
-
-    def _compress(self, type_: str, body: bytes) -> tuple[int | None, bytes]:
-        if type_ not in self._compressors:
-            self._compressors[type_] = self._compressor_for(type_)
-        dictionary, compressor = self._compressors[type_]
-        if dictionary is None:
-            self._maybe_train(type_, body)
-        return dictionary, compressor.compress(body)
-
-    def _compressor_for(self, type_: str) -> tuple[int | None, zstandard.ZstdCompressor]:
-        row = self.db.execute(
-            "SELECT id, bytes FROM dictionary WHERE type = ? ORDER BY id DESC", (type_,)
-        ).fetchone()
-        if row is None:
-            return None, zstandard.ZstdCompressor(level=_LEVEL)
-        trained = zstandard.ZstdCompressionDict(row[1])
-        return row[0], zstandard.ZstdCompressor(level=_LEVEL, dict_data=trained)
-
-    def _maybe_train(self, type_: str, body: bytes) -> None:
-        samples = self._samples.setdefault(type_, [])
-        samples.append(body)
-        if len(samples) < _TRAIN_ON:
-            return
-        self._samples[type_] = []
-        try:
-            trained = zstandard.train_dictionary(_DICTIONARY_BYTES, samples)
-        except zstandard.ZstdError:
-            return  # too uniform to train on: plain compression is good enough
-        self.db.execute(
-            "INSERT INTO dictionary (type, bytes) VALUES (?, ?)", (type_, trained.as_bytes())
-        )
-        self._compressors.pop(type_)
-
-    def _decompress(self, dictionary: int | None, body: bytes) -> bytes:
-        if dictionary not in self._decompressors:
-            self._decompressors[dictionary] = self._decompressor_for(dictionary)
-        try:
-            return self._decompressors[dictionary].decompress(body)
-        except zstandard.ZstdError as problem:
-            raise StoreError(
-                f"A stored resource in {self.path} is damaged.",
-                "Restore the store from its backup, or start a new one with `cart-nrm sync`.",
-            ) from problem
-
-    def _decompressor_for(self, dictionary: int | None) -> zstandard.ZstdDecompressor:
-        if dictionary is None:
-            return zstandard.ZstdDecompressor()
-        row = self.db.execute("SELECT bytes FROM dictionary WHERE id = ?", (dictionary,)).fetchone()
-        return zstandard.ZstdDecompressor(dict_data=zstandard.ZstdCompressionDict(row[0]))
 
 
 def now() -> str:

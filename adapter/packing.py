@@ -1,0 +1,107 @@
+"""Bodies of resources, packed small: zstd with a dictionary trained on the first of each type.
+
+1-2 kB of JSON hardly compress alone: the synthetic study becomes 1.6 times smaller without a
+dictionary, 6 times with one. A dictionary holds pieces of the records it was trained on, so that
+erasing a patient means training it again.
+"""
+
+import sqlite3
+
+import zstandard
+
+from adapter.errors import StoreError
+
+_TRAIN_ON = 400  # resources of one type before a dictionary is worth training
+_DICTIONARY_BYTES = 32_768
+_LEVEL = 3
+
+
+class Packing:
+    """Packs and unpacks for one open store."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._compressors: dict[str, tuple[int | None, zstandard.ZstdCompressor]] = {}
+        self._decompressors: dict[int | None, zstandard.ZstdDecompressor] = {}
+        self._samples: dict[str, list[bytes | bytearray | memoryview]] = {}
+
+    def again(self, type_: str) -> None:
+        """Forget the dictionaries of a type, which hold pieces of records; call in a transaction.
+
+        The bodies that stay train the next one.
+        """
+        old = self._db.execute("SELECT id FROM dictionary WHERE type = ?", (type_,)).fetchall()
+        self._compressors[type_] = (None, zstandard.ZstdCompressor(level=_LEVEL))
+        self._samples.pop(type_, None)
+        last = 0
+        while rows := self._db.execute(
+            "SELECT id, dictionary, body FROM version WHERE type = ? AND body IS NOT NULL"
+            " AND id > ? ORDER BY id LIMIT 1000",
+            (type_, last),
+        ).fetchall():
+            for last, dictionary, body in rows:
+                self._db.execute(
+                    "UPDATE version SET dictionary = ?, body = ? WHERE id = ?",
+                    (*self.pack(type_, self.unpack(dictionary, body)), last),
+                )
+        self._db.executemany("DELETE FROM dictionary WHERE id = ?", old)
+        self._compressors.pop(type_, None)
+        self._decompressors.clear()
+
+    def forget(self) -> None:
+        """Read the dictionaries again: those of a transaction that was rolled back are gone."""
+        self._compressors.clear()
+        self._decompressors.clear()
+
+    def pack(self, type_: str, body: bytes) -> tuple[int | None, bytes]:
+        """The dictionary used (None: none yet) and the packed body; call in a transaction."""
+        if type_ not in self._compressors:
+            self._compressors[type_] = self._compressor_for(type_)
+        dictionary, compressor = self._compressors[type_]
+        if dictionary is None:
+            self._maybe_train(type_, body)
+        return dictionary, compressor.compress(body)
+
+    def _compressor_for(self, type_: str) -> tuple[int | None, zstandard.ZstdCompressor]:
+        row = self._db.execute(
+            "SELECT id, bytes FROM dictionary WHERE type = ? ORDER BY id DESC", (type_,)
+        ).fetchone()
+        if row is None:
+            return None, zstandard.ZstdCompressor(level=_LEVEL)
+        trained = zstandard.ZstdCompressionDict(row[1])
+        return row[0], zstandard.ZstdCompressor(level=_LEVEL, dict_data=trained)
+
+    def _maybe_train(self, type_: str, body: bytes) -> None:
+        samples = self._samples.setdefault(type_, [])
+        samples.append(body)
+        if len(samples) < _TRAIN_ON:
+            return
+        self._samples[type_] = []
+        try:
+            trained = zstandard.train_dictionary(_DICTIONARY_BYTES, samples)
+        except zstandard.ZstdError:
+            return  # too uniform to train on: plain compression is good enough
+        self._db.execute(
+            "INSERT INTO dictionary (type, bytes) VALUES (?, ?)", (type_, trained.as_bytes())
+        )
+        self._compressors.pop(type_)
+
+    def unpack(self, dictionary: int | None, body: bytes) -> bytes:
+        """The body as received; StoreError when it is damaged."""
+        if dictionary not in self._decompressors:
+            self._decompressors[dictionary] = self._decompressor_for(dictionary)
+        try:
+            return self._decompressors[dictionary].decompress(body)
+        except zstandard.ZstdError as problem:
+            raise StoreError(
+                "A resource of the store is damaged.",
+                "Restore the store from its backup, or start a new one with `cart-nrm sync`.",
+            ) from problem
+
+    def _decompressor_for(self, dictionary: int | None) -> zstandard.ZstdDecompressor:
+        if dictionary is None:
+            return zstandard.ZstdDecompressor()
+        row = self._db.execute(
+            "SELECT bytes FROM dictionary WHERE id = ?", (dictionary,)
+        ).fetchone()
+        return zstandard.ZstdDecompressor(dict_data=zstandard.ZstdCompressionDict(row[0]))
