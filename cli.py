@@ -282,8 +282,7 @@ def explain(settings: Settings, patient: str, as_of: int | None) -> None:
     from adapter.study import run_study
 
     with _open(settings) as store:
-        if patient not in store.ids("Patient"):
-            patient = _behind_pseudonym(settings, store, patient)
+        patient = _patient_named(settings, store, patient)
         study = run_study(store, settings, _codes(settings), as_of=as_of, only=[patient])
     if not study.judged:
         reason = next(iter(study.attrition.not_recipients), "not_in_the_store")
@@ -291,15 +290,24 @@ def explain(settings: Settings, patient: str, as_of: int | None) -> None:
     click.echo("\n\n".join(page_of(one, study.plan) for one in study.judged))
 
 
-def _behind_pseudonym(settings: Settings, store: "Store", name: str) -> str:
-    """The report calls a patient P-7F3A2C; whoever holds the store may ask who that is."""
+def _patient_named(settings: Settings, store: "Store", name: str, *, whole: bool = False) -> str:
+    """A logical id, however it is printed (`Patient/7`, `7#1`), or a pseudonym of a report.
+
+    A pseudonym shortened for print must still mean one patient only; `whole` wants all of it.
+    """
+    held = store.ids("Patient")
+    plain = name.removeprefix("Patient/").split("#")[0]
+    if plain in held or not plain.upper().startswith("P-"):
+        return plain
+    if len(plain) < len("P-123456"):
+        raise UsageError("That pseudonym is too short to mean one patient.", "Give all of it.")
     names = _pseudonyms(settings)
-    for patient in store.ids("Patient"):
-        if name.upper().startswith("P-") and names.of(patient).startswith(name.upper()):
-            return patient
+    meant = [patient for patient in held if names.of(patient).startswith(plain.upper())]
+    if len(meant) == 1 and (not whole or names.of(meant[0]) == plain.upper()):
+        return meant[0]
     raise UsageError(
-        "That is neither a patient of this store nor a pseudonym from its reports.",
-        "Give the server's logical id, or the P-… name as printed.",
+        "That pseudonym does not stand for exactly one patient of this store.",
+        "Give the server's logical id, or the whole P-… name from the cohort file.",
     )
 
 
@@ -608,8 +616,7 @@ def purge(settings: Settings, patient: str, outputs: bool, yes: bool, json_: boo
     from adapter.purge import purged_in_words
 
     with held(settings.store, "purge"), _open(settings) as store:
-        if patient.upper().startswith("P-"):
-            patient = _behind_pseudonym(settings, store, patient)
+        patient = _patient_named(settings, store, patient, whole=True)
         if not yes:
             click.confirm(f"Erase everything about {patient}, for good?", abort=True)
         purged = erase(store, patient, settings.nightly.folder, outputs=outputs)

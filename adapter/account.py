@@ -52,6 +52,12 @@ class Quality(msgspec.Struct, frozen=True):
     notes_by_kind: dict[str, int] = {}
     invalid: tuple[Note, ...] = ()
 
+    @property
+    def cut(self) -> str:
+        """The day of the newest run that brought anything; a failed one tells nothing new."""
+        heard = [run for run in self.runs if run["state"] not in ("failed", "interrupted")]
+        return str(heard[-1]["started"])[:10] if heard else ""
+
 
 class Tally:
     """Counts while the patients pass by, so that memory holds only the recipients."""
@@ -120,10 +126,11 @@ class Tally:
 
     def quality(self, store: Store, as_of: int | None) -> Quality:
         """What the store and the notes say of the data at run `as_of`."""
+        runs = tuple(run for run in store.runs() if as_of is None or run["run"] <= as_of)
         return Quality(
             resources=store.counts(),
             rejects=len(store.rejects()),
-            runs=tuple(run for run in store.runs() if as_of is None or run["run"] <= as_of),
+            runs=runs,
             slices_due=store.slices_due(),
             notes_by_kind=dict(sorted(Counter(note.kind for _, note in self.notes).items())),
             invalid=tuple(self.invalid),

@@ -294,13 +294,22 @@ def _underscored(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _in_words(problem: ValidationError, path: Path | None) -> str:
-    known = ", ".join(sorted(name.replace("_", "-") for name in Settings.model_fields))
     lines = []
     for error in problem.errors():
-        place = ".".join(str(part) for part in error["loc"])
+        *section, key = (str(part) for part in error["loc"])
+        place = ".".join((*section, key)).replace("_", "-")
         if error["type"] == "extra_forbidden":
-            lines.append(f"unknown key {place!r}")
+            lines.append(f"unknown key {place!r}; known here: {_known_keys(section)}")
         else:
             lines.append(f"{place}: {error['msg']}")
     where = f" in {path}" if path else ""
-    return f"Settings{where}: {'; '.join(lines)}. Known keys: {known}."
+    return f"Settings{where}: {'. '.join(lines)}."
+
+
+def _known_keys(section: list[str]) -> str:
+    """The keys of study.toml, or those of the section in which a wrong one stands."""
+    model: type[BaseModel] = Settings
+    for name in section:
+        inner = model.model_fields[name].annotation if name in model.model_fields else RuleChange
+        model = inner if isinstance(inner, type) and issubclass(inner, BaseModel) else RuleChange
+    return ", ".join(sorted(name.replace("_", "-") for name in model.model_fields))

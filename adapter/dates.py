@@ -153,19 +153,6 @@ def before(a: Interval, b: Interval) -> bool | None:
     return False if a.first >= b.last else None
 
 
-def same_day(a: Interval, b: Interval) -> bool | None:
-    """Are `a` and `b` the same day? None when they might be."""
-    if a.last < b.first or b.last < a.first:
-        return False
-    return True if a.exact and b.exact else None
-
-
-def not_after(a: Interval, b: Interval) -> bool | None:
-    """Is `a` on or before the day of `b`?"""
-    later = before(b, a)
-    return None if later is None else not later
-
-
 def days_between(start: Interval, end: Interval) -> Days:
     """Days from `start` to `end` with bounds; negative when `end` is earlier."""
     return Days(end.first - start.last, end.last - start.first)

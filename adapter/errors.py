@@ -2,7 +2,8 @@
 
     CartNrmError                      exit code
     ├── UsageError                     2   the command was called wrongly
-    │   └── TableError                 2   a table handed to `incidence` or `pool` cannot be read
+    │   ├── TableError                 2   a table handed to `incidence` or `pool` cannot be read
+    │   └── ReviewError                2   a worklist cannot be taken in
     ├── ConfigError                   10   study.toml or a setting is wrong
     ├── MappingError                  11   a code list or site overlay is wrong
     ├── AuthorisationError            12   the server does not let us in
@@ -10,7 +11,6 @@
     │   ├── GateError                 13   the server sent us to a place we must not go
     │   └── SliceFailed               13   one request plan slice failed and stays due
     ├── StoreError                    14   the store cannot be opened, read or written
-    │   └── ReviewError               14   a worklist cannot be taken in
     ├── LockedError                   15   another run holds the lock
     ├── Partial                       20   kept what came; what is missing stays due
     └── Alarm                         21   a brake was pulled; nothing was overwritten
@@ -43,6 +43,10 @@ class UsageError(CartNrmError):
 
 class TableError(UsageError):
     """A table of times, events or sites cannot be used as it is."""
+
+
+class ReviewError(UsageError):
+    """A worklist is corrupted, foreign or contradicts itself; nothing was imported."""
 
 
 class ConfigError(CartNrmError):
@@ -81,10 +85,6 @@ class StoreError(CartNrmError):
     """The store cannot be opened, read or written."""
 
     exit_code = 14
-
-
-class ReviewError(StoreError):
-    """A worklist is corrupted, foreign or contradicts itself; nothing was imported."""
 
 
 class LockedError(CartNrmError):

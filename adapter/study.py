@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
+from msgspec.structs import replace
 
 from adapter.account import Attrition, Quality, Tally, Unmapped
 from adapter.causes import ask_all, decide, fingerprint
@@ -11,6 +12,7 @@ from adapter.codes import Codes
 from adapter.codes.prophylaxis import prophylaxis_rules
 from adapter.config import Settings
 from adapter.episodes import episodes_of, why_not
+from adapter.errors import UsageError
 from adapter.facts import facts_of
 from adapter.grades import grades_of
 from adapter.grades.infections import infection_counts
@@ -40,19 +42,19 @@ class Study(msgspec.Struct, frozen=True):
 def judge(episode: Episode, plan: Plan, decision: Decision | None = None) -> Judged:
     """What happened first; and, if the patient died, of what."""
     outcome = outcome_of(episode, plan.policy)
-    grades = grades_of(episode, plan.policy)
-    grades |= infection_counts(Judged(episode, outcome), plan.policy)
+    judged = Judged(episode, outcome)
+    grades = grades_of(episode, plan.policy) | infection_counts(judged, plan.policy)
+    judged = replace(judged, grades=grades)
     if episode.death is None or outcome.kind is OutcomeKind.ALIVE:
-        return Judged(episode, outcome, grades=grades)
+        return judged
     findings = ask_all(episode, plan)
     verdict = decide(findings, episode, plan)
     if outcome.kind is not OutcomeKind.NRM:
-        return Judged(episode, outcome, findings, would_be=verdict, grades=grades)
+        return replace(judged, findings=findings, would_be=verdict)
     changed = decision is not None and decision.evidence not in ("", fingerprint(findings))
-    return Judged(
-        episode, outcome, findings, verdict, decision=decision, evidence_changed=changed,
-        grades=grades,
-    )  # fmt: skip
+    return replace(
+        judged, findings=findings, verdict=verdict, decision=decision, evidence_changed=changed
+    )
 
 
 def in_force(decisions: Iterable[Decision]) -> dict[str, Decision]:
@@ -98,6 +100,8 @@ def run_study(
 
     `validate` checks with fhir.resources every resource a row rests on; failures become notes.
     """
+    if as_of is not None and as_of not in {run["run"] for run in store.runs()}:
+        raise UsageError(f"The store has no run {as_of}.", "`cart-nrm status` lists its runs.")
     rules = prophylaxis_rules(settings.prophylaxis)
     plan = Plan(settings.policy, settings.rules, frozenset(store.counts()), rules)
     decisions = in_force(store.decisions(as_of))
@@ -113,16 +117,16 @@ def run_study(
             tell("patients classified", tally.patients)
     quality = tally.quality(store, as_of)
     return Study(
-        settings.study_name,
-        plan,
-        tuple(tally.judged),
-        tally.attrition(),
-        quality,
-        tally.ranked_unmapped(),
-        tuple(tally.notes),
-        codes.digest,
-        str(quality.runs[-1]["started"])[:10] if quality.runs else "",
-        tally.synthetic,
+        name=settings.study_name,
+        plan=plan,
+        judged=tuple(tally.judged),
+        attrition=tally.attrition(),
+        quality=quality,
+        unmapped=tally.ranked_unmapped(),
+        notes=tuple(tally.notes),
+        codes_digest=codes.digest,
+        cut=quality.cut,
+        synthetic=tally.synthetic,
     )
 
 
@@ -153,9 +157,13 @@ def follow_up_of(
 
     A time known only within bounds enters with its middle; the bounds are in the cohort file.
     """
-    usable = [one for one in judged if one.outcome.time is not None]
+    usable = [
+        (one, one.outcome.time, one.outcome.event)
+        for one in judged
+        if one.outcome.time is not None and one.outcome.event is not None
+    ]
     return follow_up(
-        [one.outcome.time.middle for one in usable if one.outcome.time is not None],
-        [one.outcome.event for one in usable if one.outcome.event is not None],
-        group=[group(one) for one in usable] if group is not None else None,
+        [time.middle for _, time, _ in usable],
+        [event for _, _, event in usable],
+        group=[group(one) for one, _, _ in usable] if group is not None else None,
     )

@@ -23,6 +23,7 @@ BENCHMARKS = Path(__file__).resolve().parent.parent / "mappings" / "benchmarks"
 BLANK = {"", "NA", "NaN", "nan", "."}  # what spreadsheets, R and SAS write for "nothing here"
 NUMBERS = "Write plain numbers with a decimal point, without units."
 NRM = 2
+NOT_RECORDED = "not recorded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,11 @@ def read_table(path: Path, columns: Columns) -> tuple[FollowUp, list[str]]:
         raise TableError(f"{path.name} has no patient.", "Give one row per patient.")
 
     def labels(name: str | None) -> Labels | None:
-        return None if name is None else np.where(out, "left out", np.array(table.cells(name)))
+        if name is None:
+            return None
+        # an episode without a product is an ordinary one: it is a group, not a mistake
+        named = [NOT_RECORDED if cell in BLANK else cell for cell in table.cells(name)]
+        return np.where(out, "left out", np.array(named))
 
     data = follow_up(
         np.where(out, 0.0, time),
@@ -100,6 +105,8 @@ class _Csv:
     def __init__(self, path: Path) -> None:
         try:
             lines = path.read_text("utf-8-sig").splitlines()
+        except FileNotFoundError:
+            raise TableError(f"{path} does not exist.", "Name a CSV file.") from None
         except (OSError, UnicodeDecodeError) as error:
             raise TableError(f"{path} cannot be read.", "Give a CSV file in UTF-8.") from error
         delimiter = ";" if lines and ";" in lines[0] else ","

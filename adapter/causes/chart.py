@@ -17,9 +17,6 @@ _WRITTEN_AFAR = frozenset({"certified", "problem_list", "day_only_from_entry", "
 Facts = tuple[Fact, ...]
 Names = Collection[str]
 
-#: Statements that can be written without seeing the patient.
-_WRITTEN_AFAR = frozenset({"certified", "problem_list", "day_only_from_entry", "billing"})
-
 
 class Chart:
     """The evidence of one death. Facts beyond the tail after death are not there at all."""

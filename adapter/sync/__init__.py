@@ -71,6 +71,8 @@ def sync(
     began = time.monotonic()
     try:
         server = connect(settings, sleep=sleep, now=now)
+        # only a server that answered gives the store its name: a typing error must not
+        store.set_meta("server", settings.server.rstrip("/"))
         try:
             kind = ExportNight if settings.connection.mode == "bulk" else Night
             night = kind(store, settings, codes, server, report)
@@ -98,5 +100,3 @@ def _same_server(store: Store, server: str) -> None:
             "This store was filled from another server.",
             "Use another --store for this one, or correct `server`.",
         )
-    if known is None:
-        store.set_meta("server", base)
