@@ -17,7 +17,6 @@ from adapter.errors import (
     CartNrmError,
     MappingError,
     Partial,
-    ServerError,
     StoreError,
     UsageError,
 )
@@ -171,8 +170,7 @@ def check(settings: Settings, validate: bool, json_: bool) -> None:
     _answer(lines, json_, checked_in_words)
     if validate:
         _validate_store(settings)
-    if any(line.colour == "red" for line in lines):
-        raise ServerError("Not ready.", "What to do stands beside each line marked NO.")
+    sys.exit(next((line.exit_code for line in lines if line.colour == "red"), 0))
 
 
 def _validate_store(settings: Settings) -> None:

@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from adapter.codes import load_codes
 from adapter.config import Settings
-from adapter.errors import CartNrmError
+from adapter.errors import CartNrmError, ServerError
 from adapter.fhir.capabilities import Capabilities, read_capabilities
 from adapter.fhir.client import Client
 from adapter.fhir.plan import FINDERS, Planner
@@ -35,6 +36,7 @@ class Line(msgspec.Struct, frozen=True):
     colour: Colour
     what: str
     todo: str = ""
+    exit_code: int = ServerError.exit_code  # what a command that needs this would end with
 
 
 def check(settings: Settings, store: Path | None = None) -> list[Line]:
@@ -42,6 +44,7 @@ def check(settings: Settings, store: Path | None = None) -> list[Line]:
     patient = settings.connection.model_copy(update={"retries": 1, "longest_wait_seconds": 5.0})
     quick = settings.model_copy(update={"connection": patient})
     lines = list(_machine(settings, store or settings.store))
+    lines += _tried(lambda: _code_lists(settings))
     try:
         client = Client(quick)
     except CartNrmError as problem:
@@ -52,6 +55,14 @@ def check(settings: Settings, store: Path | None = None) -> list[Line]:
     finally:
         client.close()
     return lines
+
+
+def _code_lists(settings: Settings) -> Iterator[Line]:
+    codes = load_codes(settings.site_mappings, include_unverified=settings.include_unverified)
+    overlay = " with the site overlay" if settings.site_mappings else ""
+    yield Line("green", f"The code lists load{overlay}: {len(codes.rows):,} rows.")
+    for note in codes.notes:
+        yield Line("amber", note.what, note.todo)
 
 
 def _server(client: Client, settings: Settings) -> Iterator[Line]:
@@ -79,7 +90,7 @@ def _tried(look: Callable[[], Iterator[Line]]) -> list[Line]:
 
 
 def _red(problem: CartNrmError) -> Line:
-    return Line("red", problem.message, problem.hint)
+    return Line("red", problem.message, problem.hint, problem.exit_code)
 
 
 def _encrypted(server: str) -> list[Line]:
