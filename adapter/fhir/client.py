@@ -28,7 +28,7 @@ log = logging.getLogger("cart_nrm.fhir")
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REDIRECTS = {301, 302, 303, 307, 308}
 _MOST_REDIRECTS = 5
-_SKEW = 2.0  # seconds; the Date header has whole seconds, less is not worth a correction
+_SKEW = 30.0  # seconds; a busy server writes its Date header late, and the overlap covers less
 
 
 class Request(msgspec.Struct, frozen=True):

@@ -96,6 +96,8 @@ class Round:
 
     def try_instants(self, patients: list[str]) -> None:
         """Where the server does not say that it searches by _lastUpdated, see whether it does."""
+        if not patients:
+            return
         recent = ("_lastUpdated", f"ge{instant_of(self.start)}")
         for kind in filter(self.searchable, self.planner.doubtful()):
             query = self.query(kind, None if patients == [WHOLE] else tuple(patients[:1]))

@@ -18,7 +18,7 @@ class Comparison:
         self.report, self.store = night.report, night.store
         self.accept_vanished = False
         self.done: set[Slice] = set()
-        self.missing: dict[str, dict[str, str]] = {}  # type: id: why it goes
+        self.missing: dict[str, dict[str, str]] = {}  # by type, by id: why it goes
 
     def run(self) -> None:
         """Counts for all; ids where the counts differ or something was odd."""

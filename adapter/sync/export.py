@@ -40,17 +40,34 @@ class ExportNight(Night):
         """All phases in order."""
         self._lost_types()
         patients = self._everyone()
+        self.try_instants(patients)
         slices = [Slice(patient, kind) for patient in patients for kind in self.types]
+        slices = self._without_newcomers(slices)
         self.begin(slices)
         try:
-            self._export(slices)
+            if slices:
+                self._export(slices)
         except ServerError as problem:  # the saved export is asked for again next night
             self.intake.fail(slices, str(problem))
-        if self.intake.survivors and WHOLE not in patients:
-            with self.store.transaction():
-                self.ledger.reset(self.intake.survivors)
+        self._pull_survivors(set(patients))
+        if self._searches:
+            self.comparison.run()  # an export of changes does not say what is gone
         self.comparison.bury()
         self._finish()
+
+    @property
+    def _searches(self) -> bool:
+        """Does the server search what it exports?"""
+        return all(self.searchable(kind) for kind in self.types)
+
+    def _without_newcomers(self, slices: list[Slice]) -> list[Slice]:
+        """New patients' histories come by search: an export of changes does not hold them."""
+        known = {one.patient for one in slices if self.state(one).watermark is not None}
+        new = {one for one in slices if one.patient not in known}
+        if not new or not known or not self._searches:
+            return slices
+        self._pull(sorted(new))
+        return [one for one in slices if one not in new]
 
     def _export(self, slices: list[Slice]) -> None:
         exporter = Exporter(self.client)
@@ -70,9 +87,6 @@ class ExportNight(Night):
             self._note_missing_rows(slices)
         self.comparison.look_again()
         self._apply_deleted(exporter, manifest)
-        if job.since is not None and self.server.offers.params:
-            self.try_instants([slices[0].patient])
-            self.comparison.run()  # an export of changes does not say what is gone
         self._forget_job()
         exporter.finish(job)
         self.pulled(slices)

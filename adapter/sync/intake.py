@@ -51,7 +51,7 @@ class Intake:
         self.wanted: dict[tuple[Purpose, str], set[str]] = {}
         self.totals: dict[Task, int | None] = {}
         self.listed: dict[Task, set[str]] = {}
-        self.returned: dict[str, dict[str, str]] = {}  # type: id: patient, found after all
+        self.returned: dict[str, dict[str, str]] = {}  # by type and id: the patient after all
         self.seen: dict[str, set[str]] = {}  # ids by type that an export brought
         self.found: set[str] = set()
         self.walked: dict[Slice, set[str]] = {}  # ids of slices that were pulled whole

@@ -156,6 +156,11 @@ class Night(Round):
         survivors = {one for one in self.intake.survivors if not self.store.is_erased(one)}
         if not survivors or WHOLE in known:
             return
+        if not all(self.searchable(kind) for kind in self.types):
+            self.ledger.reset(survivors)  # an export-only server
+            history = [one for one in self.tonight if one.patient in survivors]
+            self.intake.fail(history, "merged patients: the next export is a full one")
+            return
         self.report.note(f"{len(survivors)} merged patients: their history was asked for again")
         slices = [Slice(patient, kind) for patient in sorted(survivors) for kind in self.types]
         self.tonight = [one for one in self.tonight if one.patient not in survivors]

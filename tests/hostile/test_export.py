@@ -171,14 +171,14 @@ def test_a_line_of_ten_megabytes_is_stored(bulk: World) -> None:
     assert (0, bulk.server.ids()) == (bulk.night().code, bulk.nights[-1].holds)
 
 
-def test_an_endless_line_is_rejected_and_its_neighbours_stored(bulk: World) -> None:
-    """No line break for megabytes: only its beginning is kept, as a reject."""
+def test_an_endless_line_is_rejected_and_asked_for_by_its_id(bulk: World) -> None:
+    """No line break for megabytes: its beginning is kept as a reject, and it is missed."""
     bulk.connection["longest_line_mb"] = 1
     bulk.server.put("Observation", "endless", note=[{"text": "x" * 3_000_000}])
     night = bulk.night()
     assert night.report is not None
     assert 1 == night.report.rejected
-    assert bulk.server.ids() - {"Observation/endless"} == night.holds
+    assert (0, bulk.server.ids()) == (night.code, night.holds)  # the count told; it was searched
 
 
 def test_malformed_lines_are_rejected_and_their_neighbours_stored(bulk: World) -> None:
@@ -413,3 +413,36 @@ def test_rows_missing_from_a_full_export_are_looked_for_before_burial(bulk: Worl
     night = bulk.night()
     assert (20, bulk.server.ids()) == (night.code, night.holds)
     bulk.complete()
+
+
+def test_a_new_patients_history_comes_by_search(bulk: World) -> None:
+    """An export of changes does not hold it, and a full export for one patient is too much."""
+    names = bulk.folder / "patients.txt"
+    bulk.connection |= {"find": "patients", "patients": names}
+    names.write_text("p1\np2\n")
+    bulk.night()
+    names.write_text("p1\np2\np3\n")
+    night = bulk.night()
+    assert (0, bulk.server.ids()) == (night.code, night.holds)
+    assert bulk.server.asked("export")[-1].get("_since")
+
+
+def test_a_merged_patients_history_comes_by_search(bulk: World) -> None:
+    """The survivor is new to us."""
+    names = bulk.folder / "patients.txt"
+    bulk.connection |= {"find": "patients", "patients": names}
+    names.write_text("p1\np2\n")
+    bulk.night()
+    link = [{"type": "replaced-by", "other": {"reference": "Patient/p3"}}]
+    bulk.server.put("Patient", "p1", tick=1000, link=link)
+    night = bulk.night()
+    assert {"Condition/c3-0", "Observation/o3-3"} <= night.holds
+    assert (0, True) == (night.code, "merged" in night.says)
+
+
+def test_an_export_for_nobody_asks_for_nothing(bulk: World) -> None:
+    """An empty list of patients."""
+    names = bulk.folder / "patients.txt"
+    bulk.connection |= {"find": "patients", "patients": names}
+    names.write_text("")
+    assert (0, []) == (bulk.night().code, bulk.server.asked("export"))
