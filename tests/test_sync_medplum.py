@@ -13,7 +13,7 @@ from adapter.store import Store
 from adapter.sync import SyncReport, sync
 from tests.servers import medplum_server
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("medplum")]
 CART = {"coding": [{"system": "http://www.cms.gov/Medicare/Coding/ICD10", "code": "XW033H7"}]}
 TYPES = ("Patient", "Procedure", "Condition", "Observation")
 

@@ -17,7 +17,7 @@ from adapter.store import Store
 from adapter.sync import SyncReport, check, plan, sync
 from tests.servers import delete, put_all, sekmet_server, server_ids
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("sekmet")]
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "haematology-200"
 KINDS = ("Patient", "Procedure", "Condition", "Encounter", "Observation", "DiagnosticReport")
