@@ -280,7 +280,7 @@ def _resolve_paths(values: dict[str, Any], folder: Path) -> None:
     for section, keys in places:
         for key in keys:
             if isinstance(section, dict) and isinstance(section.get(key), str):
-                section[key] = str(folder / Path(section[key]).expanduser())
+                section[key] = str(folder / os.path.expanduser(section[key]))
 
 
 def _underscored(values: dict[str, Any]) -> dict[str, Any]:
