@@ -27,6 +27,7 @@ docs: $(VENV)/dev.done  ## write again the pages that are generated from the cod
 
 bench: $(VENV)/dev.done  ## ratios against a bare JSON decoder, in the same run
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.pull
 
 lock: $(VENV)/dev.done  ## resolve again and pin with hashes (needs `uv`)
 	uv pip compile pyproject.toml -q --universal --python-version 3.11 --generate-hashes \

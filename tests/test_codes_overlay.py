@@ -35,6 +35,12 @@ def test_the_oid_may_come_without_its_prefix(tmp_path: Path) -> None:
     assert load_codes(site(tmp_path, ROW)).lookup(LOCAL.removeprefix("urn:oid:"), "RX-77")
 
 
+def test_a_short_system_name_means_its_uri(tmp_path: Path) -> None:
+    """What `mappings explain` prints may be typed: ICD-10-CM is the URI the server sends."""
+    row = "add,infection,sepsis_other,ICD-10-CM,Q99.77,exact,,A. Reviewer,2025-03-01\n"
+    assert load_codes(site(tmp_path, row)).lookup(CM, "Q99.77")
+
+
 def test_all_files_of_the_folder_count(tmp_path: Path) -> None:
     """A site may keep one file per department."""
     site(tmp_path, ROW)

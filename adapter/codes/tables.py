@@ -15,7 +15,7 @@ from typing import Literal, cast
 
 import msgspec
 
-from adapter.codes.systems import MAPPINGS, row_code, system_of
+from adapter.codes.systems import MAPPINGS, from_short, row_code
 from adapter.dates import parse
 from adapter.errors import MappingError
 
@@ -123,7 +123,7 @@ def shipped_rows(folder: Path = MAPPINGS) -> list[Row]:
 
 
 def _row(cells: dict[str, str], origin: str, **more: str | bool) -> Row:
-    stated = {**cells, "system": system_of(cells.get("system", "")), "origin": origin, **more}
+    stated = {**cells, "system": from_short(cells.get("system", "")), "origin": origin, **more}
     try:
         return msgspec.convert(stated, Row)
     except msgspec.ValidationError as problem:
