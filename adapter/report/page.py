@@ -1,6 +1,6 @@
 """One HTML file: the order of the chapters, and everything they need inside the file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 
 import htpy as h
@@ -27,6 +27,9 @@ CHAPTERS: tuple[Callable[[View], Node], ...] = (
     literature, sensitivity, quality, methods,
 )  # fmt: skip
 
+#: States of a run that may have left something unread.
+_NOT_WHOLE = ("partial", "alarm", "failed", "interrupted")
+
 
 def render(view: View) -> str:
     """The report as text; needs no network, and nothing is hidden when scripts are off."""
@@ -39,7 +42,7 @@ def render(view: View) -> str:
     page = asset("page.html").format(
         title=say("page.title", name=name),
         style=asset("style.css"),
-        banner=say("page.synthetic") if view.study.synthetic else "",
+        banner=fragment[_banners(view)],
         kicker=say("page.kicker"),
         name=name,
         byline=say("page.byline", cut=as_of, n=view.whole.n, deaths=len(view.deaths)),
@@ -49,6 +52,18 @@ def render(view: View) -> str:
         script=asset("script.js"),
     )
     return str(page)
+
+
+def _banners(view: View) -> Iterator[Node]:
+    """What no reader may miss: data that nobody lived, and data that are not all there."""
+    quality = view.study.quality
+    state = str(quality.runs[-1]["state"]) if quality.runs else ""
+    if view.study.synthetic:
+        yield say("page.synthetic")
+    if quality.slices_due:
+        yield say("page.due", due=quality.slices_due)
+    elif state in _NOT_WHOLE:
+        yield say("page.not_whole", state=state)
 
 
 def asset(name: str) -> Markup:

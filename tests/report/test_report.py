@@ -115,6 +115,26 @@ def test_synthetic_data_are_said_to_be_synthetic() -> None:
     assert banner not in report_html(a_study(5, synthetic=False), KEY)
 
 
+@pytest.mark.parametrize(
+    ("due", "state", "said"),
+    [
+        (3, "complete", "parts of the source still due: 3; see Data quality ."),
+        (0, "partial", "the latest run ended as partial; see Data quality ."),
+        (0, "failed", "the latest run ended as failed; see Data quality ."),
+        (0, "complete", ""),
+    ],
+)
+def test_a_partial_data_basis_is_said_at_the_top(due: int, state: str, said: str) -> None:
+    """Parts still due, or a latest run that did not end well, stand before the title."""
+    study = a_study(5)
+    runs = ({"run": 1, "kind": "sync", "started": "2025-06-30", "state": state},)
+    quality = msgspec.structs.replace(study.quality, slices_due=due, runs=runs)
+    text = Page(report_html(msgspec.structs.replace(study, quality=quality), KEY)).text
+    top = text[: text.index("Non-relapse mortality after CAR T cell therapy")]
+    assert said in top
+    assert bool(said) is ("may be incomplete" in top)
+
+
 def test_the_report_never_claims_clinical_validation() -> None:
     """The only sentence on validation says there is none."""
     assert "Not validated for clinical use" in PAGE.text
