@@ -29,7 +29,7 @@ from adapter.lock import held
 from adapter.pseudonyms import Release, pseudonyms_beside
 from adapter.report import Changes, write_report
 from adapter.status import remember_counts
-from adapter.store import Store, now
+from adapter.store import Store, now, store_hint
 from adapter.study import Study, run_study
 from adapter.sync import SyncReport, Tell, sync
 from adapter.tell import Night, tell
@@ -88,7 +88,7 @@ def _failed(night: Night, problem: Exception) -> None:
     elif isinstance(problem, (sqlite3.Error, OSError)):
         night.exit_code = StoreError.exit_code
         night.problem = f"The store or an output cannot be used: {_reason(problem)}."
-        night.todo = "Check the disk and the permissions; see docs/nightly.md for a damaged store."
+        night.todo = store_hint(problem)
     if isinstance(problem, Alarm):
         night.state = "alarm"
 

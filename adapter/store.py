@@ -50,6 +50,20 @@ class Kept(NamedTuple):
     erased: int = 0  # about a patient whose erasure was asked for: not kept
 
 
+#: What SQLite says of a file whose bytes were changed by something else than SQLite.
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def store_hint(problem: Exception) -> str:
+    """What to do about a store that SQLite or the disk refused."""
+    if getattr(problem, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+        return (
+            "The store is damaged: keep the file, restore the last backup, and the next night"
+            " catches up; see docs/nightly.md."
+        )
+    return "Check the path, the permissions and the free space."
+
+
 class Store:
     """An open store; use as a context manager. `run` must be begun before anything is added."""
 
@@ -77,7 +91,7 @@ class Store:
         except (sqlite3.Error, OSError) as problem:
             raise StoreError(
                 f"The store {self.path} cannot be opened: {problem}.",
-                "Check the path, the permissions and the free space.",
+                store_hint(problem),
             ) from problem
 
     def __enter__(self) -> "Store":

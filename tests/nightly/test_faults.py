@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from adapter.config import Settings
 from adapter.errors import LockedError
@@ -16,6 +17,7 @@ from adapter.lock import held
 from adapter.nightly import run_night
 from adapter.schema import MIGRATIONS, SCHEMA_VERSION
 from adapter.store import Store
+from cli import main
 from tests.nightly.ward import Ward, outcome, recipient, settings
 
 
@@ -165,18 +167,71 @@ def test_a_read_only_store(small_disk: Path, hospital: Ward) -> None:
     assert "cannot be" in night.problem
 
 
-def test_a_damaged_page(chosen: Settings) -> None:
-    """Bytes of the store were overwritten: exit 14, in words, and the outputs stay."""
-    run_night(chosen)
-    for wal in chosen.store.parent.glob("cart.db-*"):
-        wal.unlink()
-    with chosen.store.open("r+b") as file:
-        file.seek(4096)
-        file.write(b"\xff" * 60_000)
+def overwrite(whole: bytes, start: int, length: int) -> bytes:
+    """The file's bytes with some of them turned into nonsense."""
+    return whole[:start] + b"\xff" * length + whole[start + length :]
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Every file of a night's folder with its bytes."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def restore(store: Path, content: bytes) -> None:
+    """Put a copy in the place of the store, as an operator does: without the journal beside it."""
+    for beside in store.parent.glob(f"{store.name}-*"):
+        beside.unlink()
+    store.write_bytes(content)
+
+
+def test_a_damaged_store_and_its_backup(tmp_path: Path, hospital: Ward) -> None:
+    """A fifth in the middle is overwritten: 14, what to do, outputs as they were; then a backup."""
+    config = tmp_path / "study.toml"
+    config.write_text(f'store = "cart.db"\nserver = "{hospital.base}"\n[nightly]\nfree-mb = 0\n')
+    command = ["nightly", "--config", str(config)]
+    assert 0 == CliRunner().invoke(main, command).exit_code
+    store, latest = tmp_path / "cart.db", next(tmp_path.rglob("latest"))
+    good, backup, size = latest.resolve(), store.read_bytes(), store.stat().st_size
+    before = files_of(good)
+    restore(store, overwrite(backup, 2 * size // 5, size // 5))
+    result = CliRunner().invoke(main, command)
+    assert 14 == result.exit_code
+    assert "restore the last backup" in result.stdout
+    assert "Traceback" not in result.output
+    assert (good, before) == (latest.resolve(), files_of(good))
+    restore(store, backup)
+    assert 0 == CliRunner().invoke(main, command).exit_code
+
+
+def test_each_damaged_page_is_told_or_does_not_matter(chosen: Settings) -> None:
+    """Page by page: 14 with what to do, or (a page nobody reads) the same outcomes as before."""
+    good = run_night(chosen)
+    whole, told = chosen.store.read_bytes(), 0
+    for start in range(0, len(whole), 4096):
+        restore(chosen.store, overwrite(whole, start, 4096))
+        night = run_night(chosen)
+        if night.exit_code:
+            assert ("failed", 14) == outcome(night)
+            assert "restore the last backup" in night.todo
+            told += 1
+        else:
+            assert (good.outcomes, good.resources) == (night.outcomes, night.resources)
+    assert told > len(whole) // 4096 // 2
+
+
+def test_a_server_that_answers_too_late(chosen: Settings, hospital: Ward) -> None:
+    """One type never answers in time: partial, named with its reason; the next night is right."""
+    impatient = chosen.connection.model_copy(update={"timeout_seconds": 0.3})
+    chosen = chosen.model_copy(update={"connection": impatient})
+    hospital.slow = {"Encounter"}
     night = run_night(chosen)
-    assert ("failed", 14) == outcome(night)
-    assert "docs/nightly.md" in night.todo or "cannot be opened" in night.problem
-    assert (chosen.nightly.folder / "latest" / "report.html").exists()
+    hospital.answer.set()
+    assert ("partial", 20) == outcome(night)
+    assert ["Encounter (2): Encounter search: The server did not answer within 0.3 s."] == night.due
+    hospital.slow = set()
+    night = run_night(chosen)
+    assert ("complete", 0, []) == (*outcome(night), night.due)
+    assert 1 == night.resources["Encounter"]
 
 
 def test_a_fault_of_ours_is_told_by_place_not_by_text(

@@ -48,12 +48,14 @@ def sepsis(on: str = "2025-06-18") -> Resource:
 
 
 class Ward:
-    """The server's shelf, its address, and the types it refuses to give tonight."""
+    """The server's shelf, its address, and the types it refuses or gives too late."""
 
     def __init__(self, shelf: Shelf, base: str) -> None:
         self.shelf, self.base = shelf, base
         self.refused: set[str] = set()
         self.says = "not tonight"
+        self.slow: set[str] = set()
+        self.answer = threading.Event()
 
     def put(self, *resources: Resource) -> None:
         """New or changed resources."""
@@ -71,6 +73,8 @@ class _Grumpy(Shelf):
     def search(self, kind: str, query: list[tuple[str, str]]) -> Any:
         if self.ward is not None and kind in self.ward.refused:
             raise Refused(500, "exception", self.ward.says)
+        if self.ward is not None and kind in self.ward.slow:
+            self.ward.answer.wait()
         return super().search(kind, query)
 
 
@@ -90,6 +94,7 @@ def ward() -> Iterator[Ward]:
     try:
         yield shelf.ward
     finally:
+        shelf.ward.answer.set()
         server.shutdown()
         server.server_close()
         thread.join()
