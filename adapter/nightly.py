@@ -56,10 +56,14 @@ def run_night(
             night.number = journal.night = _recover(settings.nightly.folder, journal, died) + 1
             journal("started", pid=os.getpid())
             _NightWork(settings, journal, night).run(progress, accept_vanished, sleep)
+    except LockedError as problem:  # whoever holds the lock tells its own night
+        night = _known_before(journal.path)
+        night.number = 0
+        _failed(night, problem)
     except Exception as problem:
         _failed(night, problem)
     night.ended, night.seconds = now(), round(time.monotonic() - began, 3)
-    if night.exit_code == LockedError.exit_code:  # whoever holds the lock tells its own night
+    if night.exit_code == LockedError.exit_code:
         journal("locked", why=night.problem)
         return night
     tell(night, settings.nightly, journal)
@@ -75,8 +79,8 @@ def _known_before(journal: Path) -> Night:
     except msgspec.ValidationError:
         night = Night()
     return msgspec.structs.replace(
-        night, run=0, state="failed", exit_code=1, started=now(), folder="", problem="", todo="",
-        due=[], sync={}, changes={},
+        night, run=0, last_good=night.last_good_night, state="failed", exit_code=1, started=now(),
+        folder="", problem="", todo="", due=[], sync={}, changes={},
     )  # fmt: skip
 
 

@@ -17,14 +17,18 @@ import requests
 from adapter.atomic import write_atomically
 from adapter.config import Mail, Nightly, secret
 from adapter.dates import seconds_of
-from adapter.errors import CartNrmError
+from adapter.errors import CartNrmError, LockedError
 
 _WAIT_SECONDS = 20.0
 _STATES = ("complete", "partial", "alarm", "failed")
 
 
 class Night(msgspec.Struct):
-    """One night: how it ended and its counts; nothing in it is about one patient."""
+    """One night: how it ended and its counts; nothing in it is about one patient.
+
+    `last_complete` is when the source was last read to its end, by a night or by a `sync`;
+    `last_good` is the folder of the complete night before this one, "" when there was none.
+    """
 
     number: int = 0
     run: int = 0
@@ -37,6 +41,7 @@ class Night(msgspec.Struct):
     problem: str = ""
     todo: str = ""
     last_complete: str | None = None
+    last_good: str = ""
     slices_due: int = 0
     due: list[str] = []
     sync: dict[str, int] = {}
@@ -47,6 +52,11 @@ class Night(msgspec.Struct):
     resources: dict[str, int] = {}
     changes: dict[str, int] = {}
     store_bytes: int = 0
+
+    @property
+    def last_good_night(self) -> str:
+        """The folder of the newest complete night, this one or one before it; "" for none."""
+        return self.folder if self.state == "complete" else self.last_good
 
     @property
     def sentence(self) -> str:
@@ -112,14 +122,18 @@ def _send(night: Night, mail: Mail) -> None:
 
 
 def in_words(night: Night) -> str:
-    """The night for people: what happened, what to do, the counts."""
+    """The night for people: what happened, what to do, the counts; only the first two if locked."""
+    if night.exit_code == LockedError.exit_code:
+        return (
+            f"cart-nrm night did not begin (exit {night.exit_code})\n{night.problem}\n{night.todo}"
+        )
     rows = [f"{night.sentence}, run {night.run}, {night.seconds:.0f} s"]
     rows += [text for text in (night.problem, night.todo) if text]
     rows += [f"due: {due}" for due in night.due]
     rows.append(f"recipients {night.recipients:,}, episodes {night.episodes:,}, "
                 f"deaths to review {night.deaths_to_review:,}")  # fmt: skip
     rows += [f"{kind}: {count:,}" for kind, count in sorted(night.changes.items())]
-    rows.append(f"last complete night: {night.last_complete or 'never'}")
+    rows.append(f"last complete night: {night.last_good_night or 'none yet'}")
     if night.folder:
         rows.append(f"outputs: {night.folder}")
     return "\n".join(rows)

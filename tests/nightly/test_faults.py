@@ -11,12 +11,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from adapter.codes import load_codes
 from adapter.config import Settings
 from adapter.errors import LockedError
 from adapter.lock import held
 from adapter.nightly import run_night
 from adapter.schema import MIGRATIONS, SCHEMA_VERSION
 from adapter.store import Store
+from adapter.sync import sync
+from adapter.tell import in_words
 from cli import main
 from tests.nightly.ward import Ward, outcome, recipient, settings
 
@@ -72,6 +75,33 @@ def test_a_torn_owner_is_an_owner_that_died(tmp_path: Path) -> None:
     os.utime(lock, (1, 1))
     with held(tmp_path / "cart.db", "sync") as died:
         assert {} == died
+
+
+def test_a_second_night_says_only_who_holds_the_lock(chosen: Settings) -> None:
+    """No count of the night that did not begin; for programs those of the last night."""
+    run_night(chosen)
+    with held(chosen.store, "sync"):
+        night = run_night(chosen)
+    first, holder, todo = in_words(night).splitlines()
+    assert "cart-nrm night did not begin (exit 15)" == first
+    assert f"sync, process {os.getpid()}" in holder
+    assert ", since 2" in holder
+    assert "Wait for its end, or stop it." == todo
+    assert (2, 2) == (night.recipients, night.episodes)
+
+
+def test_the_last_complete_night_is_a_night(chosen: Settings, hospital: Ward) -> None:
+    """A plain `sync` read everything, but nobody's outputs came from it."""
+    with Store(chosen.store) as store:
+        sync(store, chosen, load_codes())
+    hospital.refused = {"Encounter"}
+    assert "last complete night: none yet" in in_words(run_night(chosen))
+    hospital.refused = set()
+    good = run_night(chosen)
+    assert f"last complete night: {good.folder}" in in_words(good)
+    hospital.refused = {"Encounter"}
+    for _ in range(2):
+        assert f"last complete night: {good.folder}" in in_words(run_night(chosen))
 
 
 # -- interrupted nights ------------------------------------------------------------------------
