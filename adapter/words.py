@@ -59,7 +59,7 @@ def incidence_in_words(answer: dict[str, Any]) -> str:
 
 def _gray(test: dict[str, Any]) -> str:
     if test.get("p") is None:
-        return f"Gray's test, cause {test['cause']}: not computed. {test.get('note', '')}".rstrip()
+        return f"Gray's test, cause {test['cause']}: {test.get('note') or 'not computed'}"
     p = "p < 0.001" if test["p"] < 0.001 else f"p = {test['p']:.3f}"
     return f"Gray's test, cause {test['cause']}: {test['statistic']:.3f}, df {test['df']}, {p}"
 

@@ -45,11 +45,12 @@ def left_out(view: View) -> Node:
 def _stages(view: View) -> list[Stage]:
     """The account of the study as boxes; several courses of one patient are said, not lost."""
     a = view.study.attrition
-    further = f"Courses, {a.episodes - a.recipients:,} of them further ones"
+    further = a.episodes - a.recipients
+    courses = f"Courses, {further:,} of them further ones" if further else "Courses"
     return [
         Stage("Patients in the store", a.patients, _in_words(a.not_recipients)),
         Stage("CAR T recipients", a.recipients, {}),
-        Stage(further, a.episodes, _in_words(a.not_evaluable)),
+        Stage(courses, a.episodes, _in_words(a.not_evaluable)),
         Stage("Evaluable courses (episodes)", sum(a.outcomes.values()), {}),
     ]
 
