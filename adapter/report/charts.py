@@ -114,6 +114,7 @@ def stacked_panel(panel: Panel) -> Drawing:
         parts.append(plot.area(track, below, above, "area"))
         middles.append(floor + height / 2)
         below, floor = above, floor + height
+    parts.append(line(plot.left, plot.bottom, plot.right, plot.bottom, "axis"))  # not under areas
     places = plot.apart(middles, 14)
     for track, y, middle in zip(panel.tracks, places, middles, strict=True):
         parts.append(line(plot.right + 2, plot.y(middle), plot.right + 9, y - 4, "leader"))

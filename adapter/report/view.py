@@ -10,7 +10,7 @@ import numpy as np
 from htpy import Element, Node
 
 from adapter.export import NRM, RELAPSE, answer_of, evaluable
-from adapter.incidence import Curve, count, crude, cumulative_incidence
+from adapter.incidence import count, crude, cumulative_incidence
 from adapter.intervals import limits
 from adapter.model import Cause, Judged, OutcomeKind
 from adapter.pseudonyms import Pseudonyms
@@ -57,8 +57,10 @@ class Group:
 
     @property
     def end(self) -> float:
-        """The last day anybody of the group was under observation."""
-        return float(self.sets.times[-1]) if len(self.sets.times) else 0.0
+        """Where its curves are cut: the last day with enough patients still under observation."""
+        enough = min(FEW_AT_RISK, -(-self.n // 10))
+        days = self.sets.times[self.sets.at_risk >= enough]
+        return float(days[-1]) if len(days) else 0.0
 
     def track(self, outcome: str, name: str, css: str) -> Track:
         """Its curve of `nrm` or `relapse`, to be drawn."""
@@ -98,12 +100,10 @@ class View:
         changed = [change.patient for change in self.changes.changes] if self.changes else []
         return self.pseudonyms.short({*(j.episode.patient for j in self.deaths), *changed})
 
-    @cached_property
+    @property
     def last_day(self) -> float:
-        """Where curves are cut: the last day with enough patients still under observation."""
-        enough = min(FEW_AT_RISK, max(1, self.whole.n // 10))
-        days = self.whole.sets.times[self.whole.sets.at_risk >= enough]
-        return float(days[-1]) if len(days) else 0.0
+        """Where curves of the whole cohort are cut, and no other goes further."""
+        return self.whole.end
 
     @property
     def days(self) -> list[int]:
@@ -121,12 +121,12 @@ class View:
         return "12 months" if self.horizon == 365 else f"day {self.horizon}"
 
     def axes(
-        self, curves: Iterable[Curve], crowded: bool = False, marks: tuple[int, ...] = ()
+        self, tracks: Iterable[Track], crowded: bool = False, marks: tuple[int, ...] = ()
     ) -> Axes:
-        """Axes that hold these curves and four fifths of their intervals; ticks by months."""
+        """Axes that hold these curves as cut, four fifths of their intervals; ticks by months."""
         highest = 0.0
-        for curve in curves:
-            shown = curve.times <= self.last_day
+        for _, _, curve, end in tracks:
+            shown = curve.times <= min(end, self.last_day)
             if shown.any():
                 upper = limits(curve.estimate[shown], curve.se[shown])[1]
                 known = np.sort(upper[upper == upper])
@@ -137,9 +137,10 @@ class View:
         return Axes(self.last_day, nice_top(min(highest, 1.0)), ticks[::every], marks)
 
     def reading(self, tracks: Iterable[Track]) -> str:
-        """Curves read at the horizon, in words."""
-        read = "; ".join(f"{track.name} {at(track.curve, self.horizon)}" for track in tracks)
-        return f"At {self.when}: {read}."
+        """Curves read at the horizon, in words; none is read where it is no longer drawn."""
+        day = self.horizon
+        read = (f"{t.name} {at(t.curve, day) if t.end >= day else 'cut before'}" for t in tracks)
+        return f"At {self.when}: {'; '.join(read)}."
 
     # -- numbering ------------------------------------------------------------------------
 

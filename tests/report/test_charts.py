@@ -13,11 +13,19 @@ from adapter.grades.infections import infections_of
 from adapter.incidence import Curve
 from adapter.model import OutcomeKind
 from adapter.pseudonyms import Pseudonyms
-from adapter.report.charts import Axes, Panel, RiskRow, Track, curve_panel, month_ticks
+from adapter.report.charts import (
+    Axes,
+    Panel,
+    RiskRow,
+    Track,
+    curve_panel,
+    month_ticks,
+    stacked_panel,
+)
 from adapter.report.sections.deaths import day_line, marks_of
 from adapter.report.sections.outcomes import by_group, outcomes
 from adapter.report.svg import apart, band, nice_top, px, steps, ticks_to
-from adapter.report.view import View, grid
+from adapter.report.view import Group, View, grid
 from adapter.report.words import plain, rounded, say, sentence_case
 from tests.report.studies import Person, a_study, fact, judged_of
 
@@ -100,6 +108,25 @@ def test_risk_tables_of_the_main_figure_add_up() -> None:
     assert [view.whole.n] * columns == table.sum(axis=0).tolist()
 
 
+def test_the_curves_of_a_group_are_cut_when_few_are_left() -> None:
+    """A late death with the last one of fifteen at risk is neither drawn nor read."""
+    judged = [judged_of(Person(n, OutcomeKind.ALIVE, 50 + n)) for n in range(14)]
+    group = Group("few", [*judged, judged_of(Person(15, OutcomeKind.NRM, 400))])
+    assert 63 == group.track("nrm", "NRM", "c1").end
+    view = View(a_study(300), KEY)
+    assert 365 == view.horizon
+    assert "At 12 months: NRM cut before." == view.reading([group.track("nrm", "NRM", "c1")])
+    assert 0.05 == view.axes([group.track("nrm", "NRM", "c1")]).top
+
+
+def test_the_axis_lies_over_stacked_areas() -> None:
+    """The last stroke along the bottom comes after the areas that would hide it."""
+    curve = Curve(np.array([5.0]), np.array([0.5]), np.array([0.1]))
+    panel = Panel([Track("A", "a0", curve, 9)], Axes(10, 1, (0.0,)), "D")
+    svg = str(stacked_panel(panel).framed("f", "T"))
+    assert svg.rindex('class="axis"') > svg.index('class="area a0"')
+
+
 def test_a_panel_says_in_words_what_it_shows() -> None:
     """Title and description come first in the picture."""
     curve = Curve(np.array([5.0]), np.array([0.5]), np.array([0.1]))
@@ -146,6 +173,9 @@ def test_words() -> None:
     """Names of ours become words; a proportion that is not known is a dash."""
     assert "organism not identified" == plain("organism_not_identified")
     assert "COVID-19" == sentence_case(plain("covid19"))
+    assert ["MDS or AML", "T-cell", "later transplant"] == [
+        plain(n) for n in ("mds_aml", "t_cell", "hct")
+    ]
     assert "–" == rounded(None) == rounded(float("nan"))
 
 

@@ -38,8 +38,8 @@ def _first(view: View, found: Sequence[Sequence[grading.Infection]]) -> Element:
     events = [_FIRST if seen else _OTHER if j.outcome.event else 0 for seen, j in pairs]
     sets = count(follow_up(times, events), (_FIRST, _OTHER))
     first, other = (cumulative_incidence(sets, code) for code in (_FIRST, _OTHER))
-    axes = view.axes([first], marks=(30, 100))
     tracks = [Track("Infection", "c1", first, float(sets.times[-1]))]
+    axes = view.axes(tracks, marks=(30, 100))
     names = {_FIRST: ("First infection", "c1 ink"), _OTHER: ("Relapse or death before", "")}
     below = extended_rows(sets, axes.ticks, names)
     drawn = curve_panel(Panel(tracks, axes, view.reading(tracks), below, (720, 220)))

@@ -9,7 +9,14 @@ from adapter.export import NRM, RELAPSE
 from adapter.incidence import early_late, gray_test, survival
 from adapter.intervals import limits
 from adapter.model import Judged
-from adapter.report.charts import MOST_RIBBONS, Panel, RiskRow, curve_panel, extended_rows
+from adapter.report.charts import (
+    MOST_RIBBONS,
+    Panel,
+    RiskRow,
+    Track,
+    curve_panel,
+    extended_rows,
+)
 from adapter.report.svg import Drawing
 from adapter.report.view import Group, View
 from adapter.report.words import at, between, plain, rounded, say, with_limits
@@ -28,14 +35,18 @@ def outcomes(view: View) -> Node:
     whole = view.whole
     if not whole.n:
         return None
-    axes = view.axes([whole.nrm, whole.relapse], marks=(28, 100))
-    tracks = [whole.track("relapse", "Relapse", "c2"), whole.track("nrm", "NRM", "c1")]
+    tracks = _both(whole)
+    axes = view.axes(tracks, marks=(28, 100))
     names = {NRM: ("Non-relapse death", "c1 ink"), RELAPSE: ("Relapse", "c2 ink")}
     below = extended_rows(whole.sets, axes.ticks, names)
     drawn = curve_panel(Panel(tracks, axes, f"{view.reading(tracks)} n = {whole.n}.", below))
     rows = [[f"{day}", *_point(whole, day)] for day in view.days]
     figure = view.figure("outcomes.curves", drawn, rows, n=whole.n, last=view.last_day)
     return [figure, view.table("outcomes.days", rows), _early_late(view)]
+
+
+def _both(group: Group) -> list[Track]:
+    return [group.track("relapse", "Relapse", "c2"), group.track("nrm", "NRM", "c1")]
 
 
 def _point(group: Group, day: int) -> list[str]:
@@ -127,7 +138,7 @@ def _together(view: View, groups: Sequence[Group]) -> list[Drawing]:
     for outcome in ("nrm", "relapse"):
         tracks = [g.track(outcome, g.name, f"c{i}") for i, g in enumerate(groups, start=1)]
         pairs = zip(groups, tracks, strict=True)
-        axes = view.axes((track.curve for track in tracks), crowded=True)
+        axes = view.axes(tracks, crowded=True)
         rows = [_at_risk(g, axes.ticks, g.name, f"{t.css} ink") for g, t in pairs]
         heading = say(f"by_group.{outcome}", top=axes.top)
         panel = Panel(tracks, axes, view.reading(tracks), rows, (440, 240), heading, heading)
@@ -137,10 +148,10 @@ def _together(view: View, groups: Sequence[Group]) -> list[Drawing]:
 
 def _multiples(view: View, groups: Sequence[Group]) -> list[Drawing]:
     """One small panel a group, all on one scale, so that shapes can be compared at a glance."""
-    curves = [curve for group in (view.whole, *groups) for curve in (group.nrm, group.relapse)]
-    axes, panels = view.axes(curves, crowded=True), []
+    every = [track for group in (view.whole, *groups) for track in _both(group)]
+    axes, panels = view.axes(every, crowded=True), []
     for group in groups:
-        tracks = [group.track("relapse", "Relapse", "c2"), group.track("nrm", "NRM", "c1")]
+        tracks = _both(group)
         rows, heading = [_at_risk(group, axes.ticks, "At risk")], f"{group.name} (n = {group.n:,})"
         panel = Panel(tracks, axes, view.reading(tracks), rows, (310, 190), heading, group.name)
         panels.append(curve_panel(panel))
