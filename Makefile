@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench oracle docs lock clean
+.PHONY: demo test check bench oracle docs lock sbom audit clean
 
 demo: $(VENV)/runtime.done  ## synthetic server on loopback, sync, classify, export, report
 	$(BIN)/python cli.py demo $(OUT)
@@ -34,6 +34,14 @@ lock: $(VENV)/dev.done  ## resolve again and pin with hashes (needs `uv`)
 	  --no-emit-index-url --no-header -o requirements/runtime.txt
 	uv pip compile pyproject.toml -q --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --group dev --extra figures -o requirements/dev.txt
+
+sbom: $(VENV)/dev.done  ## what is locked for run time, as CycloneDX: dist/sbom.cdx.json
+	mkdir -p dist
+	$(BIN)/python -W ignore -m cyclonedx_py requirements requirements/runtime.txt \
+	  --pyproject pyproject.toml --of JSON --output-reproducible -o dist/sbom.cdx.json
+
+audit: $(VENV)/dev.done  ## known weaknesses of what is locked, where the advisory service answers
+	$(BIN)/python -m tests.audit
 
 clean:
 	rm -rf $(VENV) $(OUT) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
