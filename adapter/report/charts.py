@@ -94,9 +94,10 @@ def curve_panel(panel: Panel) -> Drawing:
     parts += [plot.curve(track) for track in panel.tracks]
     heights = [value_at(track.curve, min(track.end, last)) for track in panel.tracks]
     places = plot.apart(heights, 15)
+    latest = max(plot.end(track) for track in panel.tracks)
+    near = latest > plot.right - 0.25 * (plot.right - plot.left)
+    x = plot.right if near else latest  # names line up: none lies on a curve that goes on
     for track, y in zip(panel.tracks, places, strict=True):
-        near = plot.end(track) > plot.right - 0.25 * (plot.right - plot.left)
-        x = plot.right if near else plot.end(track)  # labels of curves that end late line up
         parts.append(label(x + 7, y, track.name, f"{track.css} ink"))
     return plot.drawing(parts)
 
