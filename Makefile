@@ -33,7 +33,7 @@ lock: $(VENV)/dev.done  ## resolve again and pin with hashes (needs `uv`)
 	uv pip compile pyproject.toml -q --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header -o requirements/runtime.txt
 	uv pip compile pyproject.toml -q --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-header --group dev --extra figures -o requirements/dev.txt
+	  --no-emit-index-url --no-header --group dev --extra parquet -o requirements/dev.txt
 
 sbom: $(VENV)/dev.done  ## what is locked for run time, as CycloneDX: dist/sbom.cdx.json
 	mkdir -p dist
