@@ -3,7 +3,10 @@
 import csv
 import gzip
 import json
+import os
 import random
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from datetime import date, datetime
@@ -373,3 +376,22 @@ def test_the_command_refuses_what_cannot_be(tmp_path: Path) -> None:
     """More recipients than patients is a usage error."""
     with pytest.raises(SystemExit, match="2"):
         main([str(tmp_path), "--patients", "3", "--recipients", "5"])
+
+
+def test_the_same_seed_gives_the_same_truth_in_any_process() -> None:
+    """The order of a set of words differs between processes; the study must not."""
+    code = (
+        "from examples.synthetic import StudyShape, generate;"
+        "print(generate(StudyShape(400, 400, seed=7, deaths=300)).truth)"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            cwd=Path(__file__).resolve().parents[1],
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(told) == 1

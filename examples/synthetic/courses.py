@@ -104,7 +104,8 @@ def _causes(n: int, dice: random.Random) -> list[tuple[str, str, str]]:
     """(cause, subcause, how death was recorded) of each non-relapse death."""
     causes = deal(CAUSES, n, dice)
     decks = {
-        cause: iter(deal(SUBCAUSES[cause], causes.count(cause), dice)) for cause in set(causes)
+        cause: iter(deal(SUBCAUSES[cause], causes.count(cause), dice))
+        for cause in sorted(set(causes))
     }
     return [
         (cause, next(decks[cause]), recorded)
