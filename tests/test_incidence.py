@@ -114,6 +114,8 @@ def test_an_empty_table_has_no_curves() -> None:
     """A study that found nobody still renders."""
     answer = incidence_of_table(follow_up([], []))
     assert (0, []) == (answer["n"], answer["curves"])
+    assert None is crude(count(follow_up([], [])), 2)["estimate"]
+    assert [1.0] == survival(count(follow_up([5], [0]))).estimate.tolist()
 
 
 def test_where_nobody_had_the_event_only_a_bound_is_given() -> None:
@@ -203,15 +205,16 @@ def test_extended_risk_table_by_hand() -> None:
 
 def test_crude_density_and_early_late() -> None:
     """The rates that papers print, with Wilson and exact Poisson limits."""
-    data = follow_up([10, 40, 100, 100], [2, 2, 0, 1])
-    assert 0.5 == crude(data, 2)["estimate"]
-    assert 250.0 == patient_days(data)
+    sets = count(follow_up([10, 40, 100, 100], [2, 2, 0, 1]))
+    assert 0.5 == crude(sets, 2)["estimate"]
+    assert 250.0 == patient_days(sets)
     assert 8.0 == density(2, 250.0)["per_1000_days"]
     assert (0.2422092785, 7.2246876712) == pytest.approx(poisson(2))
     assert (0.0, 3.6888794541) == pytest.approx(poisson(0))
     assert None is density(0, 0.0)["upper"]
-    assert (1, 1) == (early_late(data, 2)["early"], early_late(data, 2)["late"])
-    assert 28 == early_late(data, 2)["day"]
+    assert (1, 1) == (early_late(sets, 2)["early"], early_late(sets, 2)["late"])
+    assert 28 == early_late(sets, 2)["day"]
+    assert (1, 1) == (early_late(sets, 2, day=40)["early"], early_late(sets, 2, day=40)["late"])
 
 
 def test_wilson_equals_statsmodels() -> None:
@@ -226,7 +229,7 @@ def test_wilson_equals_statsmodels() -> None:
 
 def test_late_entry_counts_days_from_entry() -> None:
     """A patient who joins on day 50 is not at risk before."""
-    assert 60.0 == patient_days(follow_up([60, 10], [0, 0], entry=[10, 0]))
+    assert 60.0 == patient_days(count(follow_up([60, 10], [0, 0], entry=[10, 0])))
 
 
 @pytest.mark.parametrize(
@@ -238,7 +241,10 @@ def test_late_entry_counts_days_from_entry() -> None:
         (lambda: follow_up([1, 2], ["alive", "nrm"]), "not numbers"),
         (lambda: follow_up([1, 2], [0, 1.5]), "no whole number in data row 2"),
         (lambda: follow_up([1, 2], [0, float("nan")]), "no whole number in data row 2"),
+        (lambda: follow_up([1, 2], [0, float("inf")]), "no whole number in data row 2"),
         (lambda: follow_up([1, 2], [0, -1]), "negative event code in data row 2"),
+        (lambda: follow_up([1, 2], [0.0, -1.0]), "negative event code in data row 2"),
+        (lambda: follow_up([-1, float("nan")], [0, 1]), "No time in data row 2"),
         (lambda: follow_up([1, 2], [0, 1], entry=[0, 2]), "Entry at or after .* data row 2"),
         (lambda: follow_up([1, 2], [0, 1], group=["A", " "]), "No group in data row 2"),
         (lambda: follow_up([1, 2], [0]), "2 times but 1 events"),

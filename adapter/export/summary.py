@@ -7,7 +7,7 @@ from typing import Any
 from adapter.export.columns import answer_of
 from adapter.export.documents import dump
 from adapter.export.released import Released
-from adapter.incidence import Options, crude, incidence_of_table
+from adapter.incidence import Options, count, crude, incidence_of_table
 from adapter.model import EVENT_CODE, Judged, OutcomeKind
 from adapter.study import Study, follow_up_of
 
@@ -44,7 +44,7 @@ def summary_of(study: Study, small_cells: int) -> dict[str, Any]:
         "n": data.n,
         "events": int((data.event == NRM).sum()),
         "relapses": int((data.event == RELAPSE).sum()),
-        "crude": crude(data, NRM),
+        "crude": crude(count(data), NRM),
         "small_cells_below": small_cells,
         "curves": incidence_of_table(data, options)["curves"] if data.n else [],
         "causes": suppressed(causes_of(judged), small_cells),

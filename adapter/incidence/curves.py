@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from adapter.errors import UsageError
-from adapter.incidence.risksets import TIE, Floats, FollowUp, RiskSets
+from adapter.incidence.risksets import TIE, Floats, RiskSets
 from adapter.intervals import limits, none_seen, number, poisson, wilson
 
 Variance = Literal["greenwood", "aalen"]
@@ -145,10 +145,10 @@ def _share(part: int, whole: int, level: float) -> dict[str, float | None]:
     return {"estimate": share, "lower": number(lower), "upper": number(upper)}
 
 
-def crude(data: FollowUp, cause: int, level: float = 0.95) -> dict[str, Any]:
+def crude(sets: RiskSets, cause: int, level: float = 0.95) -> dict[str, Any]:
     """Events over patients with Wilson limits: no cumulative incidence, but what papers report."""
-    events = int((data.event == cause).sum())
-    return {"events": events, "n": data.n, **_share(events, data.n, level)}
+    events = int(sets.column(cause).sum())
+    return {"events": events, "n": sets.n, **_share(events, sets.n, level)}
 
 
 def density(events: int, patient_days: float, level: float = 0.95) -> dict[str, float | None]:
@@ -160,20 +160,20 @@ def density(events: int, patient_days: float, level: float = 0.95) -> dict[str, 
 
 
 def early_late(
-    data: FollowUp, cause: int, day: float = 28.0, level: float = 0.95
+    sets: RiskSets, cause: int, day: float = 28.0, level: float = 0.95
 ) -> dict[str, Any]:
     """Events before `day` and on or after it, with the early share (Wilson).
 
     Day 28 as in DESCAR-T (Lemoine 2023).
     """
-    times = data.time[data.event == cause]
-    early = int((times < day).sum())
-    share = _share(early, len(times), level)
+    events, row = sets.column(cause), sets.before(day)
+    early, late = int(events[:row].sum()), int(events[row:].sum())
+    share = _share(early, early + late, level)
     share["early_share"] = share.pop("estimate")
-    return {"day": day, "early": early, "late": len(times) - early, **share}
+    return {"day": day, "early": early, "late": late, **share}
 
 
-def patient_days(data: FollowUp) -> float:
+def patient_days(sets: RiskSets) -> float:
     """Days under observation of all patients together, from entry to the end of follow-up."""
-    start = 0.0 if data.entry is None else np.where(np.isfinite(data.entry), data.entry, 0.0)
-    return float((data.time - start).sum())
+    leaving = sets.events.sum(axis=1) + sets.censored
+    return float(sets.times @ leaving - sets.late.sum())

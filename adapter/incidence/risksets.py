@@ -77,13 +77,18 @@ def follow_up(
     codes = _column(event, times, "events")
     if codes.dtype.kind not in "iufb":
         raise TableError("The events are not numbers.", CODES)
-    _refuse(~np.isfinite(times), "No time", "Fill it, or leave the patient out and say so.")
-    _refuse(times < 0, "A negative time", "Count from day 0; see why the date is before it.")
-    _refuse(codes != np.floor(codes), "An event that is no whole number", "Use 0, 1, 2, ...")
-    _refuse(codes < 0, "A negative event code", "Use 0 for censored, 1, 2, ... for events.")
+    with np.errstate(invalid="ignore"):  # NaN and infinity become a code that they do not equal
+        whole = codes.astype(np.int64, copy=False)
+    # The extremes are cheap; a mask of a million rows is made only where it has a row to name.
+    if not 0 <= times.min(initial=0) <= times.max(initial=0) < np.inf:
+        _refuse(~np.isfinite(times), "No time", "Fill it, or leave the patient out and say so.")
+        _refuse(times < 0, "A negative time", "Count from day 0; see why the date is before it.")
+    if codes.dtype.kind == "f" or whole.min(initial=0) < 0:
+        _refuse(whole != codes, "An event that is no whole number", "Use 0, 1, 2, ...")
+        _refuse(whole < 0, "A negative event code", "Use 0 for censored, 1, 2, ... for events.")
     groups, parts = (None if one is None else _labels(one, times) for one in (group, strata))
     entries = None if entry is None else _entries(entry, times)
-    return FollowUp(times, codes.astype(np.int64, copy=False), entries, groups, parts)
+    return FollowUp(times, whole, entries, groups, parts)
 
 
 def _column(values: ArrayLike, times: Floats, what: str, kind: type | None = None) -> NDArray[Any]:
@@ -165,8 +170,7 @@ class RiskSets:
     def at_risk_at(self, t: float) -> int:
         """Patients under observation just before t."""
         row = self.before(t)
-        gone = int(self.events[:row].sum() + self.censored[:row].sum())
-        return self.n - gone - self.not_entered(t)
+        return int(self.events[row:].sum() + self.censored[row:].sum()) - self.not_entered(t)
 
     def not_entered(self, t: float) -> int:
         """Patients whose observation begins at t or later."""
@@ -181,14 +185,14 @@ def count(data: FollowUp, causes: Iterable[int] = ()) -> RiskSets:
     codes, column = _event_columns(data.event, np.array([0, *causes]))
     place *= len(codes)  # in place: at a million patients a fresh array costs as much as counting
     place += column
-    table = np.bincount(place, minlength=len(grid) * len(codes)).reshape(-1, len(codes))
-    leaving = table.sum(axis=1)
+    table = np.bincount(place, minlength=len(grid) * len(codes)).reshape(-1, len(codes)).T.copy()
+    leaving = table.sum(axis=0)
     at_risk = leaving[::-1].cumsum()[::-1]
     if len(late):
         at_risk = at_risk - np.bincount(entered, minlength=len(grid))[::-1].cumsum()[::-1]
     seen = leaving > 0
-    table = table[seen]
-    return RiskSets(grid[seen], at_risk[seen], table[:, 1:], codes[1:], table[:, 0], late)
+    table = table[:, seen]
+    return RiskSets(grid[seen], at_risk[seen], table[1:].T, codes[1:], table[0], late)
 
 
 def _event_columns(event: Ints, wanted: Ints) -> tuple[tuple[int, ...], Ints]:

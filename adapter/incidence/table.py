@@ -37,11 +37,12 @@ class Options:
 
 
 class _Group(NamedTuple):
-    """One group of patients with its counts."""
+    """One group of patients with its counts and curves."""
 
     name: str | None
-    data: FollowUp
     sets: RiskSets
+    curves: dict[int, cv.Curve]
+    survival: cv.Curve
 
 
 def incidence_of_table(data: FollowUp, options: Options | None = None) -> Row:
@@ -52,12 +53,10 @@ def incidence_of_table(data: FollowUp, options: Options | None = None) -> Row:
     """
     o = options or Options()
     causes = _causes(data)
-    groups = [_Group(name, part, count(part, causes)) for name, part in data.by_group() if part.n]
-    for group in groups:
-        assert_identity(group.sets)
+    groups = [_group(name, part, causes, o) for name, part in data.by_group() if part.n]
     return {
         "n": data.n,
-        "events": {str(cause): int((data.event == cause).sum()) for cause in causes},
+        "events": {str(c): sum(int(g.sets.column(c).sum()) for g in groups) for c in causes},
         "variance": o.variance,
         "conf": o.conf,
         "level": o.level,
@@ -71,17 +70,22 @@ def incidence_of_table(data: FollowUp, options: Options | None = None) -> Row:
     }
 
 
-def assert_identity(sets: RiskSets) -> None:
-    """Event-free survival and the incidences of all causes add up to 1 at every time."""
-    parts = [cv.cumulative_incidence(sets, cause).estimate for cause in sets.causes]
-    if not np.allclose(sum(parts, cv.survival(sets).estimate), 1.0, rtol=0, atol=1e-9):
+def _group(name: str | None, data: FollowUp, causes: tuple[int, ...], o: Options) -> _Group:
+    """Count and estimate; event-free survival and all incidences must add up to 1 at every time."""
+    sets = count(data, causes)
+    curves = {cause: cv.cumulative_incidence(sets, cause, o.variance) for cause in causes}
+    free = cv.survival(sets)
+    total = sum((curve.estimate for curve in curves.values()), free.estimate)
+    if not np.allclose(total, 1.0, rtol=0, atol=1e-9):
         raise AssertionError("survival and incidences do not add up to 1")
+    return _Group(name, sets, curves, free)
 
 
 def _causes(data: FollowUp) -> tuple[int, ...]:
-    seen = [int(code) for code in np.unique(data.event) if code > 0]
-    highest = max(seen, default=1)
-    return tuple(seen) if highest > MANY_CAUSES else tuple(range(1, highest + 1))
+    highest = int(data.event.max(initial=1))
+    if highest <= MANY_CAUSES:
+        return tuple(range(1, highest + 1))
+    return tuple(int(code) for code in np.unique(data.event) if code > 0)
 
 
 def _point(curve: cv.Curve, sets: RiskSets, t: float, conf: Conf, level: float) -> Row:
@@ -92,8 +96,7 @@ def _point(curve: cv.Curve, sets: RiskSets, t: float, conf: Conf, level: float) 
 
 
 def _curve(group: _Group, cause: int, o: Options) -> Row:
-    curve = cv.cumulative_incidence(group.sets, cause, o.variance)
-    points = [_point(curve, group.sets, t, o.conf, o.level) for t in o.at]
+    points = [_point(group.curves[cause], group.sets, t, o.conf, o.level) for t in o.at]
     for point in points:
         if point["estimate"] == 0:
             point["one_sided_upper"] = cv.upper_bound(group.sets, point["time"], o.level)
@@ -101,9 +104,8 @@ def _curve(group: _Group, cause: int, o: Options) -> Row:
 
 
 def _survival(group: _Group, o: Options) -> Row:
-    curve = cv.survival(group.sets)
-    points = [_point(curve, group.sets, t, "log-log", o.level) for t in o.at]
-    return {"group": group.name, "at": points, **cv.median(curve, o.level)}
+    points = [_point(group.survival, group.sets, t, "log-log", o.level) for t in o.at]
+    return {"group": group.name, "at": points, **cv.median(group.survival, o.level)}
 
 
 def _reverse(group: _Group, o: Options) -> Row:
@@ -112,9 +114,9 @@ def _reverse(group: _Group, o: Options) -> Row:
 
 
 def _rates(group: _Group, cause: int, o: Options) -> Row:
-    crude = cv.crude(group.data, cause, o.level)
-    density = cv.density(crude["events"], cv.patient_days(group.data), o.level)
-    split = cv.early_late(group.data, cause, o.early_day, o.level)
+    crude = cv.crude(group.sets, cause, o.level)
+    density = cv.density(crude["events"], cv.patient_days(group.sets), o.level)
+    split = cv.early_late(group.sets, cause, o.early_day, o.level)
     rates = {"crude": crude, "density": density, "early_late": split}
     return {"group": group.name, "cause": cause, **rates}
 
@@ -148,7 +150,7 @@ def _warnings(groups: list[_Group], causes: tuple[int, ...]) -> Iterator[str]:
     """Codes that may mean "missing"; risk sets that events emptied while others had to enter."""
     for code in set(causes).intersection(MISSING_CODES):
         yield f"Event code {code} often means 'missing': is it a cause here?"
-    for name, _, sets in groups:
+    for name, sets, *_ in groups:
         emptied = sets.times[:-1][sets.at_risk[:-1] == sets.events[:-1].sum(axis=1)]
         who = "" if name is None else f" of group {name}"
         for t in emptied[:1]:

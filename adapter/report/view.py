@@ -45,15 +45,14 @@ class Group:
 
     def __init__(self, name: str, judged: Sequence[Judged]) -> None:
         self.name, self.judged, self.n = name, judged, len(judged)
-        self.data = follow_up_of(judged)
-        self.sets = count(self.data, (RELAPSE, NRM))
+        self.sets = count(follow_up_of(judged), (RELAPSE, NRM))
         self.nrm = cumulative_incidence(self.sets, NRM)
         self.relapse = cumulative_incidence(self.sets, RELAPSE)
 
     @property
     def crude(self) -> dict[str, Any]:
         """Non-relapse deaths over patients, with Wilson limits."""
-        return crude(self.data, NRM)
+        return crude(self.sets, NRM)
 
     @property
     def end(self) -> float:

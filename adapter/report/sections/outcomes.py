@@ -59,7 +59,7 @@ def _point(group: Group, day: int) -> list[str]:
 
 def _early_late(view: View) -> Node:
     day = view.study.plan.policy.early_late_day
-    split = early_late(view.whole.data, NRM, day)
+    split = early_late(view.whole.sets, NRM, day)
     if not view.deaths:
         return None
     part, sure = rounded(split["early_share"]), between(split["lower"], split["upper"])
