@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 OUT ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench oracle docs lock sbom audit clean
+.PHONY: demo test check bench peers performance oracle docs lock sbom audit clean
 
 demo: $(VENV)/runtime.done  ## synthetic server on loopback, sync, classify, export, report
 	$(BIN)/python cli.py demo $(OUT)
@@ -29,11 +30,20 @@ bench: $(VENV)/dev.done  ## ratios against a bare JSON decoder, in the same run
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.pull
 
+peers: $(PEERS)/peers.done  ## the tools that we compare ourselves with, in an environment of their own
+
+performance: $(VENV)/dev.done $(PEERS)/peers.done  ## measure all, and write docs/performance.md again
+	$(BIN)/python -m benchmarks --patients 1000 10000 100000
+	$(BIN)/python -m benchmarks.peers
+	$(BIN)/python -m benchmarks.page
+
 lock: $(VENV)/dev.done  ## resolve again and pin with hashes (needs `uv`)
 	uv pip compile pyproject.toml -q --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header -o requirements/runtime.txt
 	uv pip compile pyproject.toml -q --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --group dev --extra parquet -o requirements/dev.txt
+	uv pip compile requirements/peers.in -q --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header -o requirements/peers.txt
 
 sbom: $(VENV)/dev.done  ## what is locked for run time, as CycloneDX: dist/sbom.cdx.json
 	mkdir -p dist
@@ -44,7 +54,7 @@ audit: $(VENV)/dev.done  ## known weaknesses of what is locked, where the adviso
 	$(BIN)/python -m tests.audit
 
 clean:
-	rm -rf $(VENV) $(OUT) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS) $(OUT) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cart-nrm needs Python 3.11 or newer")'
@@ -57,3 +67,8 @@ $(VENV)/runtime.done: requirements/runtime.txt | $(VENV)/bin/python
 $(VENV)/dev.done: requirements/dev.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install -q --require-hashes -r requirements/dev.txt
 	touch $@ $(VENV)/runtime.done
+
+$(PEERS)/peers.done: requirements/peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install -q --require-hashes -r requirements/peers.txt
+	touch $@

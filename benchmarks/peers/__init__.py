@@ -1,0 +1,1 @@
+"""Other people's tools on the same bytes; each module is a small script for the peers' interpreter."""
