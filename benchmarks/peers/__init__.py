@@ -1,1 +1,1 @@
-"""Other people's tools on the same bytes; each module is a small script for the peers' interpreter."""
+"""Other people's tools on the same bytes; each module is a script for the peers' interpreter."""

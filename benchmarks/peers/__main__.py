@@ -59,7 +59,7 @@ PEERS = (
 
 
 class Measured(msgspec.Struct):
-    """A row of the comparison; times are the best of the rounds, `failed` says why there is none."""
+    """A row of the comparison: the best of the rounds; `failed` says why there is none."""
 
     name: str
     work: str
