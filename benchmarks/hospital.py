@@ -30,6 +30,14 @@ class Hospital(NamedTuple):
     bytes: int
 
     @property
+    def in_words(self) -> str:
+        """Its size in a line."""
+        return (
+            f"{self.patients:,} patients, {self.recipients:,} of them recipients, "
+            f"{self.resources:,} resources, {self.bytes / 1e6:,.0f} MB"
+        )
+
+    @property
     def files(self) -> list[Path]:
         """All parts, in the order of their names."""
         return sorted(self.folder.glob("*.ndjson"))
@@ -54,8 +62,7 @@ def night(hospital: Hospital, number: int, changed: int) -> Path:
     """
     every = hospital.recipients // changed
     wanted = {f"Patient/{patient}" for patient in _patients(hospital)[number::every][:changed]}
-    file = hospital.folder / f"night-{number}" / "Observation.ndjson"
-    file.parent.mkdir(exist_ok=True)
+    file = hospital.folder.with_name(f"{hospital.folder.name}-night-{number}.ndjson")
     with file.open("wb") as out:
         for made in _lines(hospital, "Observation"):
             if made["subject"]["reference"] in wanted:
@@ -87,7 +94,7 @@ def _interleaved(patients: int, recipients: int) -> Iterator[Made]:
 
 def _written(folder: Path, patients: int, recipients: int, made: Iterable[Made]) -> Hospital:
     """The export in `folder`; one that is there already is used again, since equal is equal."""
-    note = folder / "hospital.json"
+    note = folder / "done"  # written last: a folder without it is written again
     if note.exists():
         return Hospital(folder, *msgspec.json.decode(note.read_bytes()))
     folder.mkdir(parents=True, exist_ok=True)

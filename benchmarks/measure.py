@@ -10,13 +10,15 @@ import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 ROOT = Path(__file__).resolve().parent.parent
 _LOOK = 0.05  # seconds between two looks at the memory of a command and its workers
 
 
-class Cost(NamedTuple):
+class Cost(msgspec.Struct, frozen=True):
     """CPU and wall seconds, and bytes of memory, workers included."""
 
     cpu: float
@@ -123,3 +125,10 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: version(name) for name in ("msgspec", "numpy", "zstandard")},
     }
+
+
+def keep(figures: msgspec.Struct, file: Path | None) -> None:
+    """Write figures as JSON that differs little from run to run, where they are wanted."""
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(msgspec.json.format(msgspec.json.encode(figures)) + b"\n")

@@ -1,0 +1,25 @@
+"""The rival of every stage: read all lines of an export and decode them with msgspec, no more.
+
+python -m benchmarks.decode FOLDER
+"""
+
+import sys
+from pathlib import Path
+
+import msgspec
+
+
+def decode(folder: Path) -> int:
+    """How many lines there were; each was made into dicts and lists, and forgotten."""
+    plain = msgspec.json.Decoder().decode
+    count = 0
+    for file in sorted(folder.glob("*.ndjson")):
+        with file.open("rb") as lines:
+            for line in lines:
+                plain(line)
+                count += 1
+    return count
+
+
+if __name__ == "__main__":
+    print(decode(Path(sys.argv[1])))
