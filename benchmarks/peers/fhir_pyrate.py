@@ -9,7 +9,7 @@ from typing import Any
 from fhir_pyrate import Pirate
 from fhir_pyrate.util import FHIRObj
 
-from benchmarks.peers.stopwatch import Found, main
+from benchmarks.peers.stopwatch import BUFFER, Found, main
 
 _PAGE = 100  # entries of a Bundle: it does not take single lines
 _PATHS = [
@@ -42,7 +42,7 @@ def _framed(file: Path, **wanted: Any) -> Found:
 
 
 def _bundles(file: Path) -> Iterator[FHIRObj]:
-    with file.open("rb") as lines:
+    with file.open("rb", buffering=BUFFER) as lines:
         while page := [{"resource": json.loads(line)} for line in islice(lines, _PAGE)]:
             yield FHIRObj(resourceType="Bundle", entry=page)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from fhir.resources.R4B import get_fhir_model_class
 
-from benchmarks.peers.stopwatch import Found, main
+from benchmarks.peers.stopwatch import BUFFER, Found, main
 
 
 @cache
@@ -16,11 +16,12 @@ def _model(kind: str) -> Any:
 
 
 def parse(file: Path) -> Found:
-    """The type is found by decoding once; the models decode the bytes themselves."""
+    """One decoding tells the type and feeds the model, which is faster than two."""
     count = 0
-    with file.open("rb") as lines:
+    with file.open("rb", buffering=BUFFER) as lines:
         for line in lines:
-            _model(json.loads(line)["resourceType"]).model_validate_json(line)
+            plain = json.loads(line)
+            _model(plain["resourceType"]).model_validate(plain)
             count += 1
     return Found(count)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fhirpy import SyncFHIRClient
 
-from benchmarks.peers.stopwatch import Found, Row, counted, main
+from benchmarks.peers.stopwatch import BUFFER, Found, Row, counted, main
 
 _CODES = (["code", "coding", 0, "code"], ["medicationCodeableConcept", "coding", 0, "code"])
 _DAYS = (
@@ -21,7 +21,7 @@ def columns(file: Path) -> Found:
     client = SyncFHIRClient("http://127.0.0.1/unused")
 
     def rows() -> Iterator[Row]:
-        with file.open("rb") as lines:
+        with file.open("rb", buffering=BUFFER) as lines:
             for line in lines:
                 plain = json.loads(line)
                 one = client.resource(plain["resourceType"], **plain)
