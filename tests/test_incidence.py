@@ -374,6 +374,20 @@ def test_truth_lies_inside_the_interval_about_as_often_as_promised(seed: int) ->
     assert abs(f - truth) < 6 * se
 
 
+@pytest.mark.parametrize("last", [1_500.0, 1_500.5, 200_000.0])
+def test_days_counted_in_slices_are_the_days_counted_at_once(last: float) -> None:
+    """The same counts by day and sorted, also where the last patient has half a day or 500 years."""
+    rng = np.random.default_rng(1)
+    times = np.append(rng.integers(0, 1_500, 100_000), last)
+    events = rng.integers(0, 4, len(times))
+    ours, apart = count(follow_up(times, events)), count(follow_up(times + 0.25, events))
+    assert np.unique(times).tolist() == ours.times.tolist()
+    assert apart.at_risk.tolist() == ours.at_risk.tolist()
+    assert apart.events.tolist() == ours.events.tolist()
+    assert [(events == code).sum() for code in (1, 2, 3)] == ours.events.sum(axis=0).tolist()
+    assert times.sum() == pytest.approx(patient_days(ours), rel=1e-14)
+
+
 def test_a_million_patients_cost_about_a_sort() -> None:
     """Whole days are counted, not sorted: two curves of 10^6 patients in a fraction of a second."""
     rng = np.random.default_rng(0)

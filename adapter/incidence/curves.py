@@ -175,5 +175,4 @@ def early_late(
 
 def patient_days(sets: RiskSets) -> float:
     """Days under observation of all patients together, from entry to the end of follow-up."""
-    leaving = sets.events.sum(axis=1) + sets.censored
-    return float(sets.times @ leaving - sets.late.sum())
+    return float((sets.times * np.diff(sets.left)).sum() - sets.late.sum())
