@@ -73,8 +73,8 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
     def with_settings(
         config: Path | None, store: Path | None, site_mappings: Path | None, **others: Any
     ) -> None:
-        server = others.pop("server", None)
-        overrides = {"store": store, "site_mappings": site_mappings, "server": server}
+        elsewhere = {name: others.pop(name, None) for name in ("server", "workers")}
+        overrides = {"store": store, "site_mappings": site_mappings, **elsewhere}
         command(settings=read_settings(config, overrides), **others)
 
     return with_settings
@@ -129,6 +129,9 @@ def _study(settings: Settings, as_of: int | None = None, validate: bool = False)
     return study
 
 
+workers_option = click.option(
+    "--workers", type=click.IntRange(1), metavar="N", help="processes; default: all processors"
+)
 as_of_option = click.option(
     "--as-of", type=int, metavar="RUN", help="as the store stood at the end of this run"
 )
@@ -253,6 +256,7 @@ def load(settings: Settings, paths: tuple[Path, ...], json_: bool) -> None:
 
 @main.command()
 @common
+@workers_option
 @as_of_option
 @as_json
 def classify(settings: Settings, as_of: int | None, json_: bool) -> None:

@@ -1,13 +1,13 @@
 """The account of a study: who was left out and why, what is unmapped, how good the data are."""
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from adapter.errors import Alarm
-from adapter.model import Judged, Note, OutcomeKind, Timeline
+from adapter.model import Judged, Note, OutcomeKind
+from adapter.patient import Share
 from adapter.store import Store
 
 
@@ -73,25 +73,19 @@ class Tally:
         self.notes: list[tuple[str, Note]] = []
         self.invalid: list[Note] = []
 
-    def take(
-        self,
-        timeline: Timeline,
-        judged: tuple[Judged, ...],
-        unmapped: Iterable[tuple[str, str, str]],
-        left_out: str,
-    ) -> None:
-        """Count one patient; `left_out` says why nobody was judged."""
+    def take(self, share: Share) -> None:
+        """Count one patient."""
         self.patients += 1
-        self.synthetic |= timeline.synthetic
-        codes_seen = set(unmapped)
-        self.unmapped.update(codes_seen)
-        if not judged:
-            self.not_recipients[left_out] += 1
+        self.synthetic |= share.synthetic
+        self.unmapped.update(share.unmapped)
+        if not share.judged:
+            self.not_recipients[share.left_out] += 1
             return
         self.recipients += 1
-        self.judged.extend(judged)
-        self.unmapped_recipients.update(codes_seen)
-        self.notes.extend((timeline.patient, note) for note in notes_of(timeline, judged))
+        self.judged.extend(share.judged)
+        self.unmapped_recipients.update(share.unmapped)
+        self.notes.extend((share.patient, note) for note in share.notes)
+        self.invalid.extend(share.invalid)
 
     def attrition(self) -> Attrition:
         """The flow diagram in numbers, checked to add up."""
@@ -135,13 +129,3 @@ class Tally:
             notes_by_kind=dict(sorted(Counter(note.kind for _, note in self.notes).items())),
             invalid=tuple(self.invalid),
         )
-
-
-def notes_of(timeline: Timeline, judged: Iterable[Judged]) -> tuple[Note, ...]:
-    """Every doubt about one patient, each once."""
-    every = [*timeline.notes]
-    for one in judged:
-        every += [*one.episode.notes, *one.outcome.notes]
-        if one.episode.death is not None:
-            every += one.episode.death.notes
-    return tuple(dict.fromkeys(every))

@@ -33,7 +33,7 @@ from adapter.grades.infections import infections_of
 from adapter.grades.prophylaxis import prophylaxis_of
 from adapter.model import Judged, Note, Timeline
 from adapter.outcomes import outcome_of
-from adapter.study import judge
+from adapter.patient import judge
 
 _BLOCK = re.compile(r"^```(days|expect|policy)\s*\n(.*?)^```", re.M | re.S)
 _CASE = re.compile(r"^## .+?(?=^## |\Z)", re.M | re.S)

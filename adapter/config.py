@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from adapter.envelope import TYPES
 from adapter.errors import ConfigError
+from adapter.pool import cores
 
 
 class _Section(BaseModel):
@@ -208,6 +209,8 @@ class Settings(_Section):
     """The server puts ICD-10-GM codes under the WHO ICD-10 URI (as German servers do)."""
     timezone: str = ""
     """IANA name: instants with an offset are moved to this site's calendar day."""
+    workers: int = Field(default_factory=cores, ge=1)
+    """Processes that load and classify; as many as there are processors unless told."""
     study_name: str = "CAR T cohort"
     auth: Auth = Auth()
     connection: Connection = Connection()

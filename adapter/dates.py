@@ -25,7 +25,7 @@ _FHIR = re.compile(
 _EARLIEST_YEAR = 1850  # older than any patient: "0001-01-01" is a database default, not a date
 
 
-class Interval(msgspec.Struct, frozen=True):
+class Interval(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Some day from `first` to `last`, both included (ordinals); `clock` orders within a day.
 
     `clock` is seconds since local midnight, or None when the source gives no time of day.
@@ -58,7 +58,7 @@ class Interval(msgspec.Struct, frozen=True):
         return f"{first.isoformat()}/{last.isoformat()}"
 
 
-class Days(msgspec.Struct, frozen=True):
+class Days(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A number of days known to lie between `low` and `high`."""
 
     low: int

@@ -70,7 +70,7 @@ class Answer(StrEnum):
     CANNOT_TELL = "cannot_tell"
 
 
-class Fact(msgspec.Struct, frozen=True):
+class Fact(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One dated, coded statement about one patient.
 
     `concept` and `subconcept` are names of mappings/, `group` the class the subconcept belongs to
@@ -146,7 +146,7 @@ NO_EVIDENCE: frozenset[str] = frozenset(
 )
 
 
-class Note(msgspec.Struct, frozen=True):
+class Note(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Doubtful data: what was seen, where, and what to do. Never a crash, never a silent drop."""
 
     what: str
@@ -173,7 +173,7 @@ class Timeline(msgspec.Struct, frozen=True):
         return tuple(fact for fact in self.facts if fact.concept in concepts)
 
 
-class Death(msgspec.Struct, frozen=True):
+class Death(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One resolved death: `when` is None if only the fact is known, `facts` are its sources."""
 
     when: Interval | None
@@ -225,7 +225,7 @@ class Outcome(msgspec.Struct, frozen=True):
         return EVENT_CODE[self.kind]
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Finding(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one cause rule says of one death, with the sentence and the facts it rests on."""
 
     rule: str
@@ -287,6 +287,7 @@ class Judged(msgspec.Struct, frozen=True):
     decision: Decision | None = None
     evidence_changed: bool = False  # the decision was made on other findings than today's
     grades: dict[str, float | int | None] = {}
+    prophylaxis: dict[str, str] = {}  # rule: met, not_met, cannot_evaluate, does_not_apply
 
     @property
     def needs_review(self) -> bool:

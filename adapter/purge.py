@@ -17,6 +17,7 @@ import zstandard
 from adapter.changes import Row
 from adapter.errors import UsageError
 from adapter.pseudonyms import pseudonyms_beside
+from adapter.schema import RECOUNT
 from adapter.store import Store
 
 _RAW_SEARCH_FROM = 6  # a shorter id is found by chance in any large file
@@ -83,6 +84,7 @@ def _remove(store: Store, patient: str, word: "re.Pattern[bytes]") -> dict[str, 
     removed = {
         "versions": db.execute("DELETE FROM version WHERE patient = ?", (patient,)).rowcount,
         "resources": db.execute("DELETE FROM newest WHERE patient = ?", (patient,)).rowcount,
+        "judgements": db.execute("DELETE FROM judged WHERE patient = ?", (patient,)).rowcount,
         "ledger": db.execute("DELETE FROM slice WHERE patient = ?", (patient,)).rowcount,
         "rejects": len(rejects),
         "decisions": len(decisions),
@@ -90,6 +92,8 @@ def _remove(store: Store, patient: str, word: "re.Pattern[bytes]") -> dict[str, 
     }
     db.executemany("DELETE FROM reject WHERE id = ?", [(one,) for one in rejects])
     db.executemany("DELETE FROM decision WHERE id = ?", [(one,) for one in decisions])
+    db.execute("UPDATE live SET held = 0")
+    db.execute(RECOUNT)
     for kind in types:
         store.packing.again(kind)
     return removed
@@ -113,7 +117,7 @@ def _forget_said(store: Store, patient: str) -> int:
 
 #: Columns of text, and columns of packed bytes, in which an id might stand.
 _TEXTS = {"reject": "place", "decision": "body", "run": "source || summary", "meta": "value"}
-_PACKED = {"reject": "body", "night": "rows"}
+_PACKED = {"reject": "body", "night": "rows", "judged": "share"}
 
 
 def _mentions(store: Store, patient: str, word: "re.Pattern[bytes]") -> Iterator[str]:
@@ -121,7 +125,7 @@ def _mentions(store: Store, patient: str, word: "re.Pattern[bytes]") -> Iterator
     for kind, id_, owner, body in store.bodies():
         if owner == patient or (kind, id_) == ("Patient", patient) or word.search(body):
             yield f"{kind} of another patient"
-    for table in ("slice", "newest"):
+    for table in ("slice", "newest", "judged"):
         yield from (table for _ in store.db.execute(
             f"SELECT 1 FROM {table} WHERE patient = ?", (patient,)))  # fmt: skip
     for table, blob in _blobs(store):

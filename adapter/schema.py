@@ -37,12 +37,21 @@ CREATE TABLE decision (
     id INTEGER PRIMARY KEY AUTOINCREMENT, imported TEXT NOT NULL, body TEXT NOT NULL);
 """
 
+#: How many resources of each type are held: counting a large store takes longer than a night.
+RECOUNT = "INSERT OR REPLACE INTO live SELECT type, sum(gone = 0) FROM newest GROUP BY type"
+
 #: What turns schema n into n + 1. A new store takes the same way, so that there is only one.
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     1: (  # what each night said, for `diff`; whom nobody may bring back; who changed in a night
         "CREATE TABLE night (run INTEGER PRIMARY KEY, said TEXT NOT NULL, rows BLOB NOT NULL)",
         "CREATE TABLE erased (mark TEXT PRIMARY KEY) WITHOUT ROWID",
         "CREATE INDEX version_by_run ON version (run, patient)",
+    ),
+    2: (  # what was said of each patient whose resources did not change since; a running count
+        "CREATE TABLE judged (patient TEXT PRIMARY KEY, basis TEXT NOT NULL, share BLOB NOT NULL)"
+        " WITHOUT ROWID",
+        "CREATE TABLE live (type TEXT PRIMARY KEY, held INTEGER NOT NULL) WITHOUT ROWID",
+        RECOUNT,
     ),
 }
 SCHEMA_VERSION = 1 + len(MIGRATIONS)

@@ -4,7 +4,6 @@ Versions are only ever added. The newest version of a resource at a given run is
 saw, so any past night can be replayed bit for bit.
 """
 
-import hashlib
 import json
 import os
 import sqlite3
@@ -12,19 +11,26 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import zstandard
 
-from adapter.dates import seconds_of
 from adapter.envelope import Envelope, Reject
 from adapter.errors import StoreError
 from adapter.model import Decision
 from adapter.packing import Packing
 from adapter.pseudonyms import Pseudonyms, pseudonyms_beside
 from adapter.schema import prepare
+from adapter.versions import Versions
+
+_PRAGMAS = (
+    "journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON",
+    "cache_size=-65536",  # 64 MB: the indexes of a large store are written to all over
+)  # fmt: skip
+_TOGETHER = 1_000  # rows
 
 
 class Stored(NamedTuple):
@@ -75,6 +81,7 @@ class Store:
             )
         self._open()
         self.packing = Packing(self.db)
+        self._versions = Versions(self.db, self.packing)
         self._erased: frozenset[str] | None = None
         self._names: Pseudonyms | None = None
 
@@ -85,7 +92,7 @@ class Store:
             elif stat.S_IMODE(self.path.stat().st_mode) & 0o077:
                 os.chmod(self.path, 0o600)
             self.db = sqlite3.connect(self.path, isolation_level=None)
-            for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON"):
+            for pragma in _PRAGMAS:
                 self.db.execute(f"PRAGMA {pragma}")
             prepare(self.db, self.path)
         except (sqlite3.Error, OSError) as problem:
@@ -143,63 +150,18 @@ class Store:
     def add(self, run: int, envelopes: Iterable[Envelope]) -> Kept:
         """Keep each resource whose bytes differ from the newest version; call in a transaction."""
         stored = unchanged = erased = 0
-        for envelope in envelopes:
-            if self.is_erased(envelope.patient):
-                erased += 1
-                continue
-            digest = hashlib.blake2b(envelope.body, digest_size=16).digest()
-            known = self.db.execute(
-                "SELECT hash, gone, updated, version FROM newest WHERE type = ? AND fhir_id = ?",
-                (envelope.type, envelope.id),
-            ).fetchone()
-            if (
-                known is not None
-                and not known[1]
-                and (known[0] == digest or self._older_twin(run, envelope, known[2], known[3]))
-            ):
-                unchanged += 1
-                continue
-            self._append(run, envelope, digest, gone=None)
-            stored += 1
+        arriving = iter(envelopes)
+        while batch := list(islice(arriving, _TOGETHER)):
+            wanted = [one for one in batch if not self.is_erased(one.patient)]
+            new = self._versions.add(run, wanted)
+            stored += new
+            unchanged += len(wanted) - new
+            erased += len(batch) - len(wanted)
         return Kept(stored, unchanged, erased)
-
-    def _older_twin(self, run: int, envelope: Envelope, updated: float, version: int) -> bool:
-        """Some servers send one resource twice in a night; the older version loses.
-
-        Across nights the server's word wins, even if it went back in time (a restored backup).
-        """
-        when = seconds_of(envelope.last_updated)
-        if when is None or updated is None or when >= updated:
-            return False
-        row = self.db.execute("SELECT run FROM version WHERE id = ?", (version,)).fetchone()
-        return bool(row[0] == run)
 
     def remove(self, run: int, type_: str, id_: str, reason: str) -> bool:
         """Record that a resource is gone (deleted, merged, access lost); False if not held."""
-        known = self.db.execute(
-            "SELECT patient FROM newest WHERE type = ? AND fhir_id = ? AND gone = 0", (type_, id_)
-        ).fetchone()
-        if known is None:
-            return False
-        self._append(run, Envelope(type_, id_, known[0], "", b""), b"", gone=reason)
-        return True
-
-    def _append(self, run: int, envelope: Envelope, digest: bytes, gone: str | None) -> None:
-        dictionary, body = (None, None) if gone else self.packing.pack(envelope.type, envelope.body)
-        kind, id_, patient = envelope.type, envelope.id, envelope.patient
-        cursor = self.db.execute(
-            "INSERT INTO version (run, type, fhir_id, patient, last_updated, hash, gone,"
-            " dictionary, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (run, kind, id_, patient, envelope.last_updated, digest, gone, dictionary, body),
-        )
-        self.db.execute(
-            "INSERT OR REPLACE INTO newest (type, fhir_id, patient, version, hash, gone, updated,"
-            " version_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                kind, id_, patient, cursor.lastrowid, digest, int(gone is not None),
-                seconds_of(envelope.last_updated), envelope.version,
-            ),
-        )  # fmt: skip
+        return self._versions.bury(run, type_, id_, reason)
 
     def reject(self, run: int, rejects: Iterable[Reject]) -> int:
         """Keep what could not be filed, with the reason."""
@@ -241,19 +203,19 @@ class Store:
     def _current(self, as_of: int | None, wanted: list[str]) -> Iterator[tuple[Any, ...]]:
         among, values = "", list[object]()
         if wanted:
-            among, values = f" AND v.patient IN ({','.join('?' * len(wanted))})", [*wanted]
+            among, values = f" AND n.patient IN ({','.join('?' * len(wanted))})", [*wanted]
         if as_of is None:
-            source = "newest n JOIN version v ON v.id = n.version"
+            source = "newest n CROSS JOIN version v ON v.id = n.version"
         else:
             source = (
-                "(SELECT max(id) AS id FROM version WHERE run <= ? GROUP BY type, fhir_id) n"
-                " JOIN version v ON v.id = n.id"
+                "(SELECT max(id) AS id, patient, type, fhir_id FROM version WHERE run <= ?"
+                " GROUP BY type, fhir_id) n JOIN version v ON v.id = n.id"
             )
             values = [as_of, *values]
         yield from self.db.execute(
-            "SELECT v.patient, v.type, v.fhir_id, v.dictionary, v.body"
-            f" FROM {source} WHERE v.gone IS NULL AND v.patient <> ''{among}"
-            " ORDER BY v.patient, v.type, v.fhir_id",
+            "SELECT n.patient, n.type, n.fhir_id, v.dictionary, v.body"
+            f" FROM {source} WHERE v.gone IS NULL AND n.patient > ''{among}"
+            " ORDER BY n.patient, n.type, n.fhir_id",
             values,
         )
 
@@ -265,9 +227,7 @@ class Store:
 
     def counts(self) -> dict[str, int]:
         """Current resources by type."""
-        return dict(
-            self.db.execute("SELECT type, count(*) FROM newest WHERE gone = 0 GROUP BY type")
-        )
+        return dict(self.db.execute("SELECT type, held FROM live WHERE held > 0"))
 
     def ids(self, type_: str, patient: str | None = None) -> set[str]:
         """Ids held of one type (of one patient): the ground for finding deletions."""

@@ -6,22 +6,16 @@ import msgspec
 from msgspec.structs import replace
 
 from adapter.account import Attrition, Quality, Tally, Unmapped
-from adapter.causes import ask_all, decide, fingerprint
+from adapter.causes import fingerprint
 from adapter.causes.rule import Plan
 from adapter.codes import Codes
-from adapter.codes.prophylaxis import prophylaxis_rules
 from adapter.config import Settings
-from adapter.episodes import episodes_of, why_not
 from adapter.errors import UsageError
-from adapter.facts import facts_of
-from adapter.grades import grades_of
-from adapter.grades.infections import infection_counts
 from adapter.incidence import FollowUp, follow_up
-from adapter.model import Decision, Episode, Judged, Note, OutcomeKind, Timeline
-from adapter.outcomes import outcome_of
-from adapter.store import PatientRecord, Store
-from adapter.timelines import timeline_of
-from adapter.validate import problems_of
+from adapter.model import Decision, Judged, Note
+from adapter.patient import Classifier
+from adapter.shares import shares_of
+from adapter.store import Store
 
 
 class Study(msgspec.Struct, frozen=True):
@@ -37,24 +31,6 @@ class Study(msgspec.Struct, frozen=True):
     codes_digest: str = ""
     cut: str = ""  # the day of the newest run: what is later cannot be known
     synthetic: bool = False
-
-
-def judge(episode: Episode, plan: Plan, decision: Decision | None = None) -> Judged:
-    """What happened first; and, if the patient died, of what."""
-    outcome = outcome_of(episode, plan.policy)
-    judged = Judged(episode, outcome)
-    grades = grades_of(episode, plan.policy) | infection_counts(judged, plan.policy)
-    judged = replace(judged, grades=grades)
-    if episode.death is None or outcome.kind is OutcomeKind.ALIVE:
-        return judged
-    findings = ask_all(episode, plan)
-    verdict = decide(findings, episode, plan)
-    if outcome.kind is not OutcomeKind.NRM:
-        return replace(judged, findings=findings, would_be=verdict)
-    changed = decision is not None and decision.evidence not in ("", fingerprint(findings))
-    return replace(
-        judged, findings=findings, verdict=verdict, decision=decision, evidence_changed=changed
-    )
 
 
 def in_force(decisions: Iterable[Decision]) -> dict[str, Decision]:
@@ -76,14 +52,13 @@ def in_force(decisions: Iterable[Decision]) -> dict[str, Decision]:
     return agreed | final
 
 
-def judge_patient(
-    timeline: Timeline, plan: Plan, decisions: Mapping[str, Decision]
-) -> tuple[Judged, ...]:
-    """Every course of one patient; () when the patient is no recipient."""
-    return tuple(
-        judge(episode, plan, decisions.get(episode.name))
-        for episode in episodes_of(timeline, plan.policy)
-    )
+def decided(judged: Judged, decisions: Mapping[str, Decision]) -> Judged:
+    """The verdict with what reviewers decided about it, and whether they saw today's evidence."""
+    decision = decisions.get(judged.episode.name)
+    if judged.verdict is None or decision is None:
+        return judged
+    changed = decision.evidence not in ("", fingerprint(judged.findings))
+    return replace(judged, decision=decision, evidence_changed=changed)
 
 
 def run_study(
@@ -99,27 +74,24 @@ def run_study(
     """Every patient in the store (as it stood at run `as_of`; or `only` these) to one Study.
 
     `validate` checks with fhir.resources every resource a row rests on; failures become notes.
+    Only with `only` the timelines keep their daily values, for `explain`.
     """
     if as_of is not None and as_of not in {run["run"] for run in store.runs()}:
         raise UsageError(f"The store has no run {as_of}.", "`cart-nrm status` lists its runs.")
-    rules = prophylaxis_rules(settings.prophylaxis)
-    plan = Plan(settings.policy, settings.rules, frozenset(store.counts()), rules)
-    decisions = in_force(store.decisions(as_of))
+    wanted = list(only)
+    sends = frozenset(store.counts())
+    classify = Classifier(settings, codes, sends, validate=validate, whole=bool(wanted))
     tally = Tally()
-    for record in store.records(as_of, only):
-        read = facts_of(record, codes, settings.timezone or None)
-        timeline = timeline_of(read)
-        judged = judge_patient(timeline, plan, decisions)
-        tally.take(timeline, judged, read.unmapped, why_not(timeline) if not judged else "")
-        if validate and judged:
-            tally.invalid.extend(invalid_evidence(judged, record))
+    for share in shares_of(store, classify, as_of, wanted, settings.workers):
+        tally.take(share)
         if tell is not None:
             tell("patients classified", tally.patients)
     quality = tally.quality(store, as_of)
+    decisions = in_force(store.decisions(as_of))
     return Study(
         name=settings.study_name,
-        plan=plan,
-        judged=tuple(tally.judged),
+        plan=classify.plan,
+        judged=tuple(decided(one, decisions) for one in tally.judged),
         attrition=tally.attrition(),
         quality=quality,
         unmapped=tally.ranked_unmapped(),
@@ -128,26 +100,6 @@ def run_study(
         cut=quality.cut,
         synthetic=tally.synthetic,
     )
-
-
-def invalid_evidence(judged: Iterable[Judged], record: PatientRecord) -> list[Note]:
-    """Notes on resources that carry a row of the cohort and are not valid FHIR R4."""
-    facts = (
-        fact
-        for one in judged
-        for fact in (
-            *one.episode.infusions,
-            *one.outcome.facts,
-            *(f for finding in one.findings if finding.answer == "yes" for f in finding.facts),
-        )
-    )
-    carrying = {fact.source for fact in facts}
-    return [
-        Note(problem, f"{found.type}/{found.id}", "Ask the server's owner.", "not_valid_fhir")
-        for found in record.resources
-        if f"{found.type}/{found.id}" in carrying
-        for problem in problems_of(found.type, found.body)
-    ]
 
 
 def follow_up_of(

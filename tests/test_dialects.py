@@ -12,7 +12,7 @@ from adapter.config import Policy
 from adapter.episodes import episodes_of
 from adapter.facts import facts_of
 from adapter.store import PatientRecord, Stored
-from adapter.study import judge
+from adapter.patient import judge
 from adapter.timelines import timeline_of
 from examples.synthetic.shape import StudyShape
 from examples.synthetic.study import generate, retell

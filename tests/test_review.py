@@ -15,6 +15,7 @@ from statsmodels.stats.inter_rater import cohens_kappa
 from adapter.causes import Plan, fingerprint
 from adapter.errors import ReviewError, UsageError
 from adapter.model import Cause, Decision, Judged
+from adapter.patient import judge
 from adapter.pseudonyms import Pseudonyms
 from adapter.review import (
     agreement_of,
@@ -25,7 +26,7 @@ from adapter.review import (
     review_counts,
 )
 from adapter.store import Store
-from adapter.study import in_force, judge
+from adapter.study import decided, in_force
 from adapter.worklist import COLUMNS, FILLED, day_of, guarded, read_worklist
 from tests.causes.tables import judged
 
@@ -329,10 +330,10 @@ def test_a_decision_stands_while_its_evidence_does(folder: Path, store: Store) -
     take([edit(folder / "worklist-reader-1.csv", says("A"))], store)
     decisions = in_force(store.decisions())
     one = DEATHS[1]
-    again = judge(one.episode, PLAN, decisions[one.episode.name])
+    again = decided(judge(one.episode, PLAN), decisions)
     assert (again.decision is not None, again.evidence_changed) == (True, False)
     more = named("MRN-2", TABLES["MRN-2"] + "\n95 | blood culture: Escherichia coli")
-    later = judge(more.episode, PLAN, decisions[one.episode.name])
+    later = decided(judge(more.episode, PLAN), decisions)
     assert (later.decision is not None, later.evidence_changed) == (True, True)
 
 
@@ -387,10 +388,7 @@ def test_the_tool_is_measured_against_settled_deaths_only(folder: Path, store: S
 def test_the_report_can_say_how_many_are_reviewed_and_overruled() -> None:
     """Rule-made, reviewed and overruled verdicts are counted apart."""
     overruled = Decision("MRN-2#1", "A", "2024-05-03", Cause.CRS)
-    cohort = [
-        judge(one.episode, PLAN, overruled if one.episode.patient == "MRN-2" else None)
-        for one in COHORT
-    ]
+    cohort = [decided(judge(one.episode, PLAN), {"MRN-2#1": overruled}) for one in COHORT]
     counts = review_counts(cohort)
     assert (counts["verdicts"], counts["by_rule"]) == (4, 3)
     assert (counts["reviewed"], counts["overruled"], counts["evidence_changed"]) == (1, 1, 0)

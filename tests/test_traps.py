@@ -14,7 +14,7 @@ from adapter.config import Policy
 from adapter.episodes import why_not
 from adapter.facts import facts_of
 from adapter.model import Judged, OutcomeKind, Timeline
-from adapter.study import judge_patient
+from adapter.patient import judge_patient
 from adapter.timelines import timeline_of
 from tests.builders import (
     Resource,
@@ -46,7 +46,7 @@ def timeline(*resources: Resource, by: Codes | None = None) -> Timeline:
 
 def judged(*resources: Resource, policy: Policy | None = None) -> Judged:
     """The one episode of a patient with these resources."""
-    (one,) = judge_patient(timeline(*resources), Plan(policy or Policy()), {})
+    (one,) = judge_patient(timeline(*resources), Plan(policy or Policy()))
     return one
 
 
@@ -103,7 +103,7 @@ def cause(one: Judged) -> tuple[str, str]:
 def test_what_looks_like_an_infusion_and_is_none(why: str, given: Resource) -> None:
     """No recipient, and the attrition table says why."""
     found = timeline(LYMPHOMA, given, NOT_DEAD)
-    assert ((), why) == (judge_patient(found, Plan(), {}), why_not(found))
+    assert ((), why) == (judge_patient(found, Plan()), why_not(found))
 
 
 @pytest.mark.parametrize(

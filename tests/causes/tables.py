@@ -4,7 +4,7 @@ from adapter.causes import Plan
 from adapter.daytables import timeline_of_rows
 from adapter.episodes import episodes_of
 from adapter.model import Answer, Episode, Finding, Judged, Timeline
-from adapter.study import judge
+from adapter.patient import judge
 
 
 def timeline(table: str) -> Timeline:

@@ -30,7 +30,7 @@ from adapter.fhir.bulk import _file, _manifest, deleted_in, errors_in
 from adapter.fhir.transport import Reply
 from adapter.load import _entries
 from adapter.store import PatientRecord, Stored
-from adapter.study import judge_patient
+from adapter.patient import judge_patient
 from adapter.timelines import timeline_of
 from adapter.worklist import COLUMNS, read_worklist
 from tests.builders import record
@@ -118,7 +118,7 @@ class Fuzz:
         facts = facts_of(PatientRecord("p1", sorted([*whole, *bodies])), codes())
         if not any(fact.source == "Procedure/p1-proc2" for fact in facts.facts):
             raise AssertionError("the infusion was lost")
-        judge_patient(timeline_of(facts), Plan(), {})
+        judge_patient(timeline_of(facts), Plan())
         return len(broken)
 
     def lines(self) -> int:

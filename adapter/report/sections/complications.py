@@ -8,7 +8,7 @@ import htpy as h
 from htpy import Element, Node
 
 from adapter.grades import infections as grading
-from adapter.grades.prophylaxis import Exposure, prophylaxis_of
+from adapter.grades.prophylaxis import Exposure
 from adapter.incidence import count, cumulative_incidence, density, follow_up
 from adapter.report.charts import Panel, Track, curve_panel, extended_rows
 from adapter.report.sections.causes import bars
@@ -64,12 +64,9 @@ def _density(view: View) -> Node:
 
 
 def _prophylaxis(view: View) -> Node:
-    plan = view.study.plan
-    asked = [a for j in view.judged
-             for a in prophylaxis_of(j, plan.prophylaxis, plan.sends, plan.policy)]  # fmt: skip
     rows = list[list[Node]]()
-    for rule in plan.prophylaxis:
-        said = Counter(answer.exposure for answer in asked if answer.rule is rule)
+    for rule in view.study.plan.prophylaxis:
+        said = Counter(judged.prophylaxis.get(rule.rule) for judged in view.judged)
         met, missed = said[Exposure.MET], said[Exposure.NOT_MET]
         applies, blind = (
             said.total() - said[Exposure.DOES_NOT_APPLY],
