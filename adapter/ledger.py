@@ -136,25 +136,26 @@ class Ledger:
             found.update((row[0], Held(row[1], row[2], row[3])) for row in rows)
         return found
 
-    def count(self, kind: str, patients: Iterable[str] | None = None) -> int:
-        """How many current resources of one type syncs brought."""
-        asked = "SELECT count(*) FROM newest WHERE type = ? AND gone = 0"
-        return sum(
-            self._db.execute(f"{asked}{where}{self._pulled}", (kind, *values)).fetchone()[0]
-            for where, values in _among(patients)
-        )
+    def counts(self, kind: str) -> dict[str, int]:
+        """How many current resources of one type syncs brought, by patient.
 
-    def newest(self, kind: str, patients: Iterable[str] | None, no_later_than: float) -> float:
-        """The latest update held of one type (not in the server's future), -inf when none is."""
-        latest = float("-inf")
-        for where, values in _among(patients):
-            row = self._db.execute(
-                "SELECT max(updated) FROM newest"
-                f" WHERE type = ? AND gone = 0 AND updated <= ?{where}",
-                (kind, no_later_than, *values),
-            ).fetchone()
-            latest = max(latest, row[0] if row[0] is not None else latest)
-        return latest
+        One walk over the type: to look up each batch of patients costs ten times as much.
+        """
+        rows = self._db.execute(
+            "SELECT patient, count(*) FROM newest"
+            f" WHERE type = ? AND gone = 0{self._pulled} GROUP BY patient",
+            (kind,),
+        )
+        return dict(rows.fetchall())
+
+    def newest(self, kind: str, no_later_than: float) -> dict[str, float]:
+        """The latest update held of one type, by patient; none from the server's future."""
+        rows = self._db.execute(
+            "SELECT patient, max(updated) FROM newest"
+            " WHERE type = ? AND gone = 0 AND updated <= ? GROUP BY patient",
+            (kind, no_later_than),
+        )
+        return dict(rows.fetchall())
 
 
 def _among(

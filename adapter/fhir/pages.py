@@ -90,9 +90,15 @@ def read_page(query: Query, reply: Reply, gate: Gate) -> Page:
         raise Broken("The answer is not a FHIR bundle.")
     total = bundle.total if isinstance(bundle.total, int) and bundle.total >= 0 else None
     page = Page(query, total=total)
+    whole = query.light or b"SUBSETTED" not in reply.body
     bad = 0
-    for number, entry in enumerate(bundle.entry):
-        bad += _file(page, entry, f"{query.what}, entry {number + 1}")
+    for number, entry in enumerate(bundle.entry, 1):
+        filed = open_envelope(bytes(entry.resource))
+        plain = whole and (entry.search is None or entry.search.mode == "match")
+        if plain and isinstance(filed, Envelope) and filed.type == query.type:
+            page.rows.append(filed)
+        else:
+            bad += _look_closer(page, entry, filed, f"{query.what}, entry {number}")
     if bad and not page.rows:
         codes = ", ".join(dict.fromkeys(page.messages))
         raise SliceFailed(f"{query.what}: the server did not understand the search ({codes}).")
@@ -102,21 +108,21 @@ def read_page(query: Query, reply: Reply, gate: Gate) -> Page:
     return page
 
 
-def _file(page: Page, entry: _Entry, where: str) -> bool:
-    """Sort one entry into rows, rejects and messages; True when it says "not understood"."""
-    raw = bytes(entry.resource)
+def _look_closer(page: Page, entry: _Entry, filed: Envelope | Reject, where: str) -> bool:
+    """Sort an odd entry into rows, rejects and messages; True when it says "not understood"."""
+    raw, query = filed.body, page.query
     if not raw:
         return False
-    filed = open_envelope(raw, where)
     mode = entry.search.mode if entry.search else None
-    if mode == "outcome" or b'"OperationOutcome"' in raw[:2000]:
+    asked = isinstance(filed, Envelope) and filed.type == query.type
+    if mode == "outcome" or (not asked and b'"OperationOutcome"' in raw[:2000]):
         issues = issues_of(raw)
         page.messages += [code for _, code in issues if code]
         return any(code in NOT_UNDERSTOOD for _, code in issues)
-    if isinstance(filed, Envelope) and not page.query.light and b"SUBSETTED" in raw:
-        filed, page.shortened = Reject(where, "only a part of this resource was sent", raw), True
+    if isinstance(filed, Envelope) and not query.light and b"SUBSETTED" in raw:
+        filed, page.shortened = Reject("", "only a part of this resource was sent", raw), True
     if isinstance(filed, Reject):
-        page.rejects.append(filed)
-    elif filed.type == page.query.type:
+        page.rejects.append(Reject(where, filed.reason, raw))
+    elif filed.type == query.type:
         page.rows.append(filed)
     return False

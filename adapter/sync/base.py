@@ -19,6 +19,8 @@ from adapter.sync.report import SyncReport
 FIND = "find "  # slices of this kind are searches for patients
 _STYLE = "patient_style"
 _DAY = 86_400.0
+_NEVER = float("-inf")
+_UNKNOWN = State()
 _LATE = 100  # rows asked for one by one, before we call it a fault of the server
 
 Batch = tuple[str, tuple[str, ...] | None, list[Slice]]
@@ -39,15 +41,17 @@ class Round:
         self.types = self.planner.types()
         self.before = self.ledger.states()
         self.tonight: list[Slice] = []
+        self._newest: dict[str, dict[str, float]] = {}  # by type and patient: the latest update
         self.style = Style(typed=False, batch=self.client.quirks.batch_patients)
 
     def state(self, one: Slice) -> State:
         """How far a slice was known when the night began."""
-        return self.before.get(one, State())
+        return self.before.get(one, _UNKNOWN)
 
     def begin(self, slices: list[Slice]) -> None:
         """Due before anything is asked: a night killed here leaves them due."""
         self.tonight += slices
+        self._newest.clear()
         with self.store.transaction():
             self.ledger.begin(slices)
 
@@ -124,7 +128,10 @@ class Round:
         if len(marks) < len(states):
             return (query,)
         since = min(marks) - self.settings.overlap_seconds
-        boundary = self.ledger.newest(query.type, batch, self.start)
+        if query.type not in self._newest:
+            self._newest[query.type] = self.ledger.newest(query.type, self.start)
+        held = self._newest[query.type]
+        boundary = max((held.get(one, _NEVER) for one in batch or held), default=_NEVER)
         full = any(self.compare_is_due(one) for one in slices)
         return tuple(self.planner.changes(query, since, boundary, full))
 
@@ -174,7 +181,10 @@ class Round:
     def pulled(self, slices: Iterable[Slice]) -> None:
         """Watermark: our start, or the newest row held where that is earlier."""
         kinds = {one.type for one in slices}
-        newest = {kind: self.ledger.newest(kind, None, self.start) for kind in kinds}
+        newest = {
+            kind: max(self.ledger.newest(kind, self.start).values(), default=_NEVER)
+            for kind in kinds
+        }
         with self.store.transaction():
             self.mark(slices, newest)
 

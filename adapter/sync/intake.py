@@ -1,5 +1,6 @@
 """Ask in parallel, take in one thread: file the rows, and remember what failed or looked odd."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -10,6 +11,7 @@ import msgspec
 from adapter.codes import Codes
 from adapter.dates import seconds_of
 from adapter.envelope import Envelope, split_reference
+from adapter.errors import CartNrmError
 from adapter.fhir.pages import Page, Query
 from adapter.fhir.plan import is_recipient_row
 from adapter.fhir.search import Searcher
@@ -20,6 +22,8 @@ from adapter.sync.report import SyncReport
 
 Tell = Callable[[str, int, int], None]
 Purpose = Literal["find", "pull", "fetch", "count", "compare", "missing", "export"]
+_TOGETHER_BYTES = 4 * 2**20
+_TOGETHER_SECONDS = 1.0
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -57,7 +61,7 @@ class Intake:
         self.walked: dict[Slice, set[str]] = {}  # ids of slices that were pulled whole
         self.fetched: dict[str, set[str]] = {}  # ids by type that came when asked for by id
         self.among: set[str] | None = None  # the patients of this study; None: everyone
-        self.latest: dict[str, float] = {}  # newest row seen by type
+        self.latest: dict[str, float] = {}  # newest row seen by type while finding
         self.survivors: set[str] = set()  # patients into whom others were merged
         self._searcher, self._parallel = searcher, parallel
 
@@ -71,11 +75,12 @@ class Intake:
         done = 0
         pool: Pool[Task, Page] = Pool(ask or self._ask, self._parallel)
         with closing(pool.run(tasks)) as answers:
-            for answer in answers:
-                done += answer.ended
-                self._note(answer, tick)
-                if answer.ended:
-                    self.tell(f"{answer.task.purpose} {answer.task.type}", done, len(tasks))
+            for several in _together(answers):
+                with self.store.transaction():
+                    for answer in several:
+                        self._note(answer, tick)
+                done += sum(answer.ended for answer in several)
+                self.tell(f"{several[-1].task.purpose} {several[-1].task.type}", done, len(tasks))
 
     def _note(self, answer: Answer[Task, Page], tick: Callable[[Task], None]) -> None:
         if answer.item is not None:
@@ -106,8 +111,9 @@ class Intake:
             self.fail(task.slices, "the server sends only parts of its resources")
         for code in page.messages:
             self.report.note(f"{task.type}: the server says {code}")
-        instants = (seconds_of(row.last_updated) or 0.0 for row in page.rows)
-        self.latest[task.type] = max(self.latest.get(task.type, 0.0), *instants, 0.0)
+        if task.purpose == "find":
+            instants = (seconds_of(row.last_updated) or 0.0 for row in page.rows)
+            self.latest[task.type] = max(self.latest.get(task.type, 0.0), *instants, 0.0)
         if task.purpose == "count":
             known = self.totals.get(task, 0)
             self.totals[task] = None if None in (known, page.total) else known + page.total  # type: ignore[operator]
@@ -156,19 +162,42 @@ class Intake:
     def _keep(self, rows: list[Envelope], page: Page) -> None:
         run = self.report.run
         self.nobody += sum(not row.patient for row in rows)
-        linked = [row for row in rows if row.type == "Patient" and b'"link"' in row.body]
-        with self.store.transaction():
+        if page.query.type == "Patient":
+            linked = [row for row in rows if b'"link"' in row.body]
+            rows = [row for row in rows if b'"link"' not in row.body]
             for row in linked:
                 kept = self.store.add(run, [row])
                 self._count(kept)
                 self.survivors |= _survivors(row) if kept.stored else set()
-            self._count(self.store.add(run, (row for row in rows if row not in linked)))
-            self.report.rejected += self.store.reject(run, page.rejects)
+        self._count(self.store.add(run, rows))
+        self.report.rejected += self.store.reject(run, page.rejects)
 
     def _count(self, kept: Kept) -> None:
         self.report.stored += kept.stored
         self.report.unchanged += kept.unchanged
         self.left_out["erased on request"] += kept.erased
+
+
+def _together(answers: Iterable[Answer[Task, Page]]) -> Iterator[list[Answer[Task, Page]]]:
+    """What is worth one transaction: each writes the pages of the indexes it touched anew.
+
+    By bytes, so that memory stays flat, and by time, so that a killed night loses little.
+    """
+    several: list[Answer[Task, Page]] = []
+    size, since = 0, time.monotonic()
+    try:
+        for answer in answers:
+            several.append(answer)
+            size += sum(len(row.body) for row in answer.item.rows) if answer.item else 0
+            if size > _TOGETHER_BYTES or time.monotonic() - since > _TOGETHER_SECONDS:
+                yield several
+                several, size, since = [], 0, time.monotonic()
+    except CartNrmError:  # what came before it is kept
+        if several:
+            yield several
+        raise
+    if several:
+        yield several
 
 
 def _differs(row: Envelope, held: Held | None) -> bool:

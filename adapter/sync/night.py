@@ -44,7 +44,7 @@ class Night(Round):
         """A type that was never there is a note; one that we hold rows of is due."""
         for kind in self.planner.missing_types():
             self.report.note(f"{kind}: the server does not offer it")
-            if self.ledger.count(kind):
+            if self.ledger.counts(kind):
                 self.begin([Slice(WHOLE, kind)])
                 self.intake.fail(self.of_type(kind), "the server no longer offers it")
 
