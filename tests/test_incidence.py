@@ -376,7 +376,7 @@ def test_truth_lies_inside_the_interval_about_as_often_as_promised(seed: int) ->
 
 @pytest.mark.parametrize("last", [1_500.0, 1_500.5, 200_000.0])
 def test_days_counted_in_slices_are_the_days_counted_at_once(last: float) -> None:
-    """The same counts by day and sorted, also where the last patient has half a day or 500 years."""
+    """The same counts by day and sorted, also where the last one has half a day or 547 years."""
     rng = np.random.default_rng(1)
     times = np.append(rng.integers(0, 1_500, 100_000), last)
     events = rng.integers(0, 4, len(times))
