@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
+RESULTS := benchmarks/results
 OUT ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -28,13 +29,16 @@ docs: $(VENV)/dev.done  ## write again the pages that are generated from the cod
 
 bench: $(VENV)/dev.done  ## ratios against a bare JSON decoder, in the same run
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.estimator
 	$(BIN)/python -m benchmarks.pull
 
 peers: $(PEERS)/peers.done  ## the tools that we compare ourselves with, in an environment of their own
 
 performance: $(VENV)/dev.done $(PEERS)/peers.done  ## measure all, and write docs/performance.md again
-	$(BIN)/python -m benchmarks --patients 1000 10000 100000
-	$(BIN)/python -m benchmarks.peers
+	$(BIN)/python -m benchmarks --patients 1000 10000 100000 --keep $(RESULTS)/stages.json
+	$(BIN)/python -m benchmarks.peers --keep $(RESULTS)/peers.json
+	$(BIN)/python -m benchmarks.estimator > $(RESULTS)/estimator.txt
+	$(BIN)/python -m benchmarks.pull > $(RESULTS)/pull.txt
 	$(BIN)/python -m benchmarks.page
 
 lock: $(VENV)/dev.done  ## resolve again and pin with hashes (needs `uv`)

@@ -96,7 +96,12 @@ class Comparison(msgspec.Struct):
 
 
 def exponent(series: Sequence[Series], *stages: str) -> float:
-    """The b of cost = a * resources^b, by least squares on logarithms; 1 is in proportion."""
+    """The b of cost = a * resources^b, by least squares on logarithms; 1 is in proportion.
+
+    Not a number where there is one size only.
+    """
+    if len(series) < 2:
+        return math.nan
     sizes = np.log([one.resources for one in series])
     return float(np.polyfit(sizes, np.log([one.cpu(*stages) for one in series]), 1)[0])
 
@@ -138,13 +143,14 @@ def promises(figures: Figures, peers: Comparison) -> list[Promise]:
 
 
 def _memory(exports: Sequence[Series]) -> Promise:
-    peaks = [max(s.costs[name].peak for name in (LOAD, CLASSIFY)) >> 20 for s in exports]
+    stages = (LOAD, CLASSIFY, LOAD_TWO, CLASSIFY_TWO)
+    peaks = [max(s.costs[name].peak for name in stages) >> 20 for s in exports]
     grown = peaks[-1] / peaks[-2] if len(peaks) > 1 else 1.0
     said = ", ".join(
         f"{mb} MB at {s.patients:,}" for s, mb in zip(exports, peaks, strict=True)
     )  # fmt: skip
     kept = max(peaks) < MEMORY and grown < 1.1
-    return Promise("peak memory", f"under {MEMORY} MB, not growing", said, kept)
+    return Promise("peak memory, two processes together", f"under {MEMORY} MB, not growing", said, kept)
 
 
 def _night(registry: Series) -> Promise:

@@ -78,7 +78,7 @@ def whole_export(bench: Bench) -> None:
         bench.decode()
         bench.time(LOAD_ALL, "load", folder, "--store", everyone, "--workers", 1)
         bench.time(CLASSIFY_ALL, "classify", "--store", everyone, "--workers", 1)
-        _weigh(bench, one, everyone)
+        _weigh(bench, one)
 
 
 def registry(bench: Bench) -> None:
@@ -107,6 +107,6 @@ def _copy(bench: Bench, store: Path, name: str) -> Path:
     return target
 
 
-def _weigh(bench: Bench, *stores: Path) -> None:
-    files = [*stores, bench.work / "cohort.csv", bench.work / "report.html"]
-    bench.series.sizes = {file.name: file.stat().st_size for file in files}
+def _weigh(bench: Bench, store: Path) -> None:
+    files = {"store": store} | {n: bench.work / n for n in ("cohort.csv", "report.html")}
+    bench.series.sizes = {name: file.stat().st_size for name, file in files.items()}
