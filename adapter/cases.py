@@ -72,7 +72,7 @@ def run_folder(folder: Path, plan: Plan) -> list[Result]:
 
 def read_cases(file: Path) -> list[Case]:
     """The cases of one Markdown file: a `##` heading, a days block, an expect block."""
-    text = file.read_text(encoding="utf-8")
+    text = file.read_text(encoding="utf-8", errors="replace")
     return [_case(match, text, file) for match in _CASE.finditer(text)]
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from adapter.envelope import TYPES
-from adapter.errors import ConfigError
+from adapter.errors import UNREADABLE, ConfigError
 from adapter.pool import cores
 
 
@@ -238,7 +238,7 @@ def read_settings(path: Path | None, overrides: dict[str, Any] | None = None) ->
         _resolve_paths(values, path.parent)
     values.update({k: v for k, v in (overrides or {}).items() if v is not None})
     if isinstance(nightly := values.setdefault("nightly", {}), dict):  # beside the store
-        nightly.setdefault("folder", Path(values.get("store", "")).parent / Nightly().folder)
+        nightly.setdefault("folder", Path(str(values.get("store", ""))).parent / Nightly().folder)
     try:
         return Settings.model_validate(values)
     except ValidationError as problem:
@@ -264,7 +264,7 @@ def _toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as problem:
         raise ConfigError(f"{path} cannot be read: {problem.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+    except UNREADABLE as problem:
         raise ConfigError(f"{path} is not TOML: {problem}.") from None
 
 

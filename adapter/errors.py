@@ -20,6 +20,9 @@ Each message says what happened and what to do next, and never holds patient dat
 
 from typing import ClassVar
 
+#: What readers of JSON and TOML raise: odd bytes, numbers without end, brackets without end.
+UNREADABLE = (ValueError, RecursionError)
+
 
 class CartNrmError(Exception):
     """The root: `exit_code` is what the command line returns, `hint` is what to do next."""

@@ -252,7 +252,7 @@ def _problem(
         return ""
     before = said.setdefault((row["case"], row["reviewer"].casefold()), row)
     if before is not row and row["role"] == before["role"]:
-        return f"{row['reviewer']!r} already decided this case in {before.file} row {before.number}"
+        return f"this reviewer already decided this case in {before.file} row {before.number}"
     return next(_faults(row, today), "")
 
 
@@ -263,16 +263,16 @@ def _faults(row: Row, today: date) -> Iterator[str]:
             yield f"{name} is empty"
     day = day_of(row["decided"])
     if day is None:
-        yield f"decided is {row['decided']!r}; write 2024-05-03 or 03.05.2024"
+        yield "decided is no day; write 2024-05-03 or 03.05.2024"
     elif day > today:
         yield f"decided lies in the future: {day}"
     cause, subcause, certainty = (_plain(row[n]) for n in ("cause", "subcause", "certainty"))
     if cause not in set(Cause):
-        yield f"cause {row['cause']!r} is none of {', '.join(Cause)}"
+        yield f"cause is none of {', '.join(Cause)}"
     elif subcause and subcause not in SUBCAUSES.get(Cause(cause), ()):
-        yield f"subcause {row['subcause']!r} does not belong to {cause}"
+        yield f"subcause does not belong to {cause}"
     if certainty not in set(Certainty):
-        yield f"certainty {row['certainty']!r} is none of {', '.join(Certainty)}"
+        yield f"certainty is none of {', '.join(Certainty)}"
 
 
 def _decision(row: Row, one: Judged) -> Decision:

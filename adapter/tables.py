@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from adapter.errors import TableError
+from adapter.errors import UNREADABLE, TableError
 from adapter.incidence.risksets import CODES, FollowUp, Labels, follow_up
 from adapter.incidence.table import Options, incidence_of_table
 from adapter.intervals import Floats, number
@@ -105,12 +105,12 @@ class _Csv:
     def __init__(self, path: Path) -> None:
         try:
             lines = path.read_text("utf-8-sig").splitlines()
+            delimiter = ";" if lines and ";" in lines[0] else ","
+            rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
         except FileNotFoundError:
             raise TableError(f"{path} does not exist.", "Name a CSV file.") from None
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise TableError(f"{path} cannot be read.", "Give a CSV file in UTF-8.") from error
-        delimiter = ";" if lines and ";" in lines[0] else ","
-        rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
         names = [name.strip() for name in rows[0]] if rows else []
         if not names or len(set(names)) < len(names):
             raise TableError(
@@ -137,7 +137,7 @@ class _Csv:
             try:
                 values.append(math.nan if cell in BLANK else float(cell))
             except ValueError:
-                what = f"Column '{name}', data row {row}: '{cell}' is not a number."
+                what = f"Column '{name}', data row {row}: that is not a number."
                 raise TableError(what, hint) from None
         return np.array(values)
 
@@ -169,7 +169,8 @@ def _site_of_summary(path: Path, horizon: float | None) -> Site:
         site = Site(str(summary["study"]), int(summary["n"]), int(summary["events"]))
         curves = [c for c in summary.get("curves", []) if c["cause"] == NRM and c["group"] is None]
         points = [p for curve in curves for p in curve["at"] if p["time"] == horizon]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        known = {name: number(float(points[0][name])) for name in ("estimate", "se") if points}
+    except (OSError, *UNREADABLE, KeyError, TypeError, OverflowError) as error:
         hint = "Give the file that `cart-nrm export summary.json` wrote."
         raise TableError(f"{path.name} is no summary.", hint) from error
-    return replace(site, estimate=points[0]["estimate"], se=points[0]["se"]) if points else site
+    return replace(site, **known)

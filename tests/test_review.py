@@ -242,10 +242,10 @@ def test_importing_twice_says_nothing_twice(folder: Path, store: Store) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"cause": "heart attack"}, "cause 'heart attack' is none of"),
+        ({"cause": "heart attack"}, "cause is none of"),
         ({"cause": "crs", "subcause": "bacterial"}, "does not belong to crs"),
-        ({"certainty": "sure"}, "certainty 'sure' is none of"),
-        ({"decided": "5/3/2024"}, "decided is '5/3/2024'"),
+        ({"certainty": "sure"}, "certainty is none of"),
+        ({"decided": "5/3/2024"}, "decided is no day"),
         ({"decided": "2031-01-01"}, "lies in the future"),
         ({"reason": ""}, "reason is empty"),
         ({"reviewer": ""}, "reviewer is empty"),

@@ -12,6 +12,7 @@ import msgspec
 from adapter.codes import tables
 from adapter.codes.systems import MAPPINGS, codes_in, row_code, short_name, system_of
 from adapter.codes.tables import Row, catalog, read_csv, wording_of
+from adapter.errors import MappingError
 from adapter.model import Note
 
 _REMEMBERED = 200_000  # more than any hospital's codes; hostile ones must not fill memory
@@ -192,7 +193,9 @@ def _expansions(site: Path | None) -> Children:
     below: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for folder in (MAPPINGS, site):
         for path in sorted((folder / "expansions").glob("*.csv")) if folder else ():
-            for _, cells in read_csv(path):
+            for line, cells in read_csv(path):
+                if not {"system", "parent", "code"} <= cells.keys():
+                    raise MappingError(f"{path.name}:{line}: the columns are system,parent,code.")
                 system = system_of(cells["system"])
                 parent = row_code(system, cells["parent"])
                 below[system, parent].add(row_code(system, cells["code"]))

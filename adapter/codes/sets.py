@@ -109,7 +109,10 @@ def overlay_from(
         said = _members(body)
     else:
         raise MappingError("A ValueSet needs the concept and subconcept it stands for.")
-    return Imported(tuple(stamp | cells for cells in said), tuple(left_out))
+    try:
+        return Imported(tuple(stamp | cells for cells in said), tuple(left_out))
+    except (KeyError, TypeError) as problem:  # optional in FHIR, needed here
+        raise MappingError(f"The {body['resourceType']} lacks {problem}.") from None
 
 
 def _members(body: Json) -> Iterator[Cells]:
@@ -176,7 +179,7 @@ def _checked(body: Json) -> Json:
     from fhir.resources.R4B import get_fhir_model_class
     from pydantic import ValidationError
 
-    kind = body.get("resourceType")
+    kind = body.get("resourceType") if isinstance(body, dict) else None
     if kind not in ("ValueSet", "ConceptMap"):
         raise MappingError(f"A {kind} cannot be used.", "Give a ValueSet or a ConceptMap.")
     try:

@@ -100,13 +100,13 @@ def read_csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and cells of each row; lines starting with # are notices, blank ones nothing."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as problem:
+        kept = [(n, s) for n, s in enumerate(lines, 1) if s.lstrip('"')[:1] not in ("#", "")]
+        read = list(csv.DictReader((line for _, line in kept), restval=""))
+    except (OSError, UnicodeDecodeError, csv.Error) as problem:
         raise MappingError(
-            f"{path} cannot be read as UTF-8 text: {problem}.", "Save it as CSV UTF-8."
+            f"{path} cannot be read as a table in UTF-8: {problem}.", "Save it as CSV UTF-8."
         ) from None
-    kept = [(n, line) for n, line in enumerate(lines, 1) if line.lstrip('"')[:1] not in ("#", "")]
-    reader = csv.DictReader((line for _, line in kept), restval="")
-    for (number, _), cells in zip(kept[1:], reader, strict=False):
+    for (number, _), cells in zip(kept[1:], read, strict=False):
         texts = {key.strip(): value.strip() for key, value in cells.items() if key and value}
         yield number, dict.fromkeys((name for name in cells if name), "") | texts
 

@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -18,7 +19,7 @@ import jwt
 import msgspec
 
 from adapter.config import Settings, secret
-from adapter.errors import AuthorisationError, ConfigError
+from adapter.errors import UNREADABLE, AuthorisationError, ConfigError
 from adapter.fhir.transport import Broken, Reply, Transport
 
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 §2.2
@@ -191,7 +192,7 @@ def smart_configuration(settings: Settings, transport: Transport) -> SmartConfig
     if reply.status == 200:
         try:
             found = msgspec.json.decode(reply.body, type=SmartConfiguration)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             found = SmartConfiguration()
         if found.token_endpoint:
             return found
@@ -238,10 +239,11 @@ def _signing_key(settings: Settings) -> tuple[Any, str]:
 
 def _check_token_url(url: str, server: str) -> None:
     """Secrets travel over https only, unless the FHIR server itself is on this machine."""
-    parts = urlsplit(url)
-    local = parts.hostname in _LOCAL and urlsplit(server).hostname in _LOCAL
-    if parts.scheme == "https" or (parts.scheme == "http" and local):
-        return
+    with suppress(ValueError):  # what is no URL at all
+        parts = urlsplit(url)
+        local = parts.hostname in _LOCAL and urlsplit(server).hostname in _LOCAL
+        if parts.scheme == "https" or (parts.scheme == "http" and local):
+            return
     raise AuthorisationError(
         "The token end point is not an https address; no secret was sent.", "Set auth.token-url."
     )
@@ -261,7 +263,7 @@ def _printable(token: str) -> str:
 def _object(raw: bytes) -> Mapping[str, Any]:
     try:
         found = json.loads(raw)
-    except (ValueError, UnicodeDecodeError):
+    except UNREADABLE:
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -15,7 +15,7 @@ import msgspec
 
 from adapter.dates import instant_of, seconds_of
 from adapter.envelope import Envelope, Reject, open_envelope
-from adapter.errors import ServerError, SliceFailed
+from adapter.errors import UNREADABLE, ServerError, SliceFailed
 from adapter.fhir.client import Client, Refused, Request, issues_of
 from adapter.fhir.gate import Way
 from adapter.fhir.pages import Page, Query
@@ -275,7 +275,7 @@ def _manifest(reply: Reply) -> tuple[_Page | None, Reply]:
         return None, reply
     try:
         return msgspec.json.decode(reply.body, type=_Page), reply
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         raise Broken("The export's list of files cannot be read.") from None
 
 
@@ -303,7 +303,7 @@ def deleted_in(bundle: bytes) -> list[tuple[str, str]]:
     """(type, id) of each DELETE in a bundle of a `deleted` file."""
     try:
         entries = msgspec.json.decode(bundle, type=_Deleted).entry
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return []
     pairs = [
         str(entry.request.url).rsplit("/", 2)[-2:]

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from adapter.errors import ServerError
+from adapter.errors import UNREADABLE, ServerError
 from adapter.fhir.client import Client, Request
 from adapter.fhir.transport import Broken, Reply
 
@@ -71,7 +71,7 @@ def read_capabilities(client: Client) -> Capabilities:
 def _statement(reply: Reply) -> _Statement:
     try:
         return msgspec.json.decode(reply.body, type=_Statement)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         raise Broken("The answer is not a readable capability statement.") from None
 
 

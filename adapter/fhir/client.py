@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from adapter.config import Settings
-from adapter.errors import AuthorisationError, CartNrmError, ConfigError, SliceFailed
+from adapter.errors import UNREADABLE, AuthorisationError, CartNrmError, ConfigError, SliceFailed
 from adapter.fhir.auth import Credentials
 from adapter.fhir.gate import Gate, Way
 from adapter.fhir.quirks import Quirks, load_quirks
@@ -309,7 +309,7 @@ def issues_of(body: bytes) -> list[tuple[str, str]]:
     """(severity, code) of each issue of an OperationOutcome; free text is left out on purpose."""
     try:
         issues = msgspec.json.decode(body, type=_Outcome).issue
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return []
     return [(_plain(issue.severity), _plain(issue.code)) for issue in issues]
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from adapter.envelope import split_reference
-from adapter.errors import ConfigError, ServerError
+from adapter.errors import UNREADABLE, ConfigError, ServerError
 from adapter.fhir.client import Client, Request
 from adapter.fhir.transport import Broken, Reply
 
@@ -39,7 +39,7 @@ def group_members(client: Client, group: str) -> set[str]:
 def _read_group(reply: Reply) -> _Group:
     try:
         return msgspec.json.decode(reply.body, type=_Group)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         raise Broken("The group cannot be read.") from None
 
 
@@ -49,6 +49,6 @@ def listed_patients(path: Path | None) -> set[str]:
         raise ConfigError("No patient list is named.", "Set connection.patients to a file.")
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as problem:
-        raise ConfigError(f"{path} cannot be read: {problem.strerror}.") from None
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(f"{path} cannot be read.", "Save it as UTF-8 text.") from None
     return {line.strip() for line in lines if line.strip()}

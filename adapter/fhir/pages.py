@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from adapter.envelope import Envelope, Reject, open_envelope
-from adapter.errors import SliceFailed
+from adapter.errors import UNREADABLE, SliceFailed
 from adapter.fhir.client import issues_of
 from adapter.fhir.gate import Gate, Way
 from adapter.fhir.transport import Broken, Reply
@@ -73,10 +73,10 @@ class _Bundle(msgspec.Struct):
     resourceType: str
     total: Any = None
     link: list[_Link] = []
-    entry: list[_Entry] = []
+    entry: list[msgspec.Raw] = []
 
 
-_bundle = msgspec.json.Decoder(_Bundle)
+_bundle, _entry = msgspec.json.Decoder(_Bundle), msgspec.json.Decoder(_Entry)
 
 
 def read_page(query: Query, reply: Reply, gate: Gate) -> Page:
@@ -84,7 +84,7 @@ def read_page(query: Query, reply: Reply, gate: Gate) -> Page:
     try:
         reply.body.decode()  # the decoder does not look at letters in fields that it skips
         bundle = _bundle.decode(reply.body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         raise Broken("The answer is cut off or not a FHIR bundle.") from None
     if bundle.resourceType != "Bundle":
         raise Broken("The answer is not a FHIR bundle.")
@@ -92,7 +92,8 @@ def read_page(query: Query, reply: Reply, gate: Gate) -> Page:
     page = Page(query, total=total)
     whole = query.light or b"SUBSETTED" not in reply.body
     bad = 0
-    for number, entry in enumerate(bundle.entry, 1):
+    for number, one in enumerate(bundle.entry, 1):
+        entry = _opened(one)
         filed = open_envelope(bytes(entry.resource))
         plain = whole and (entry.search is None or entry.search.mode == "match")
         if plain and isinstance(filed, Envelope) and filed.type == query.type:
@@ -106,6 +107,13 @@ def read_page(query: Query, reply: Reply, gate: Gate) -> Page:
         if link.relation == "next" and isinstance(link.url, str):
             page.next = gate.admit(link.url, reply.url, "link")
     return page
+
+
+def _opened(raw: msgspec.Raw) -> _Entry:
+    try:
+        return _entry.decode(raw)
+    except UNREADABLE:  # one odd entry must not cost the page: it will be a reject
+        return _Entry(resource=raw)
 
 
 def _look_closer(page: Page, entry: _Entry, filed: Envelope | Reject, where: str) -> bool:

@@ -11,7 +11,7 @@ import msgspec
 from adapter.codes import Codes
 from adapter.config import Connection
 from adapter.dates import instant_of
-from adapter.errors import ConfigError
+from adapter.errors import UNREADABLE, ConfigError
 from adapter.fhir.capabilities import Capabilities
 from adapter.fhir.pages import Params, Query
 from adapter.fhir.quirks import Quirks
@@ -189,7 +189,7 @@ def is_recipient_row(kind: str, body: bytes, codes: Codes) -> bool:
     """Does this row really carry one of the codes we searched for? Servers ignore parameters."""
     try:
         row = msgspec.json.decode(body, type=_Coded)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return False
     return any(
         _finds(kind, meaning.concept, meaning.subconcept) and not meaning.excluded

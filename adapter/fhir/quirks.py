@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from adapter.errors import ConfigError
+from adapter.errors import UNREADABLE, ConfigError
 
 
 class Quirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,11 +82,11 @@ def reasons(name: str) -> tuple[Why, ...]:
 def _read(name: str) -> tuple[Quirks, tuple[Why, ...]]:
     if name.endswith(".toml"):
         place, label = Path(name).expanduser(), Path(name).stem
-        text = place.read_text(encoding="utf-8") if place.is_file() else None
+        text = place.read_bytes() if place.is_file() else None
     else:
         label = name or "plain"
         text = (
-            files(__package__).joinpath("quirks", f"{label}.toml").read_text(encoding="utf-8")
+            files(__package__).joinpath("quirks", f"{label}.toml").read_bytes()
             if label in known()
             else None
         )
@@ -98,11 +98,11 @@ def _read(name: str) -> tuple[Quirks, tuple[Why, ...]]:
     return _checked(text, label)
 
 
-def _checked(text: str, label: str) -> tuple[Quirks, tuple[Why, ...]]:
+def _checked(text: bytes, label: str) -> tuple[Quirks, tuple[Why, ...]]:
     try:
-        raw = tomllib.loads(text)
+        raw = tomllib.loads(text.decode())
         file = msgspec.convert(raw, _File)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as problem:
+    except UNREADABLE as problem:
         raise ConfigError(f"The quirk file {label} is wrong: {problem}.") from None
     unexplained = set(raw.get("set", {})) - {why.key for why in file.why}
     if unexplained:

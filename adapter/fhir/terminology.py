@@ -13,7 +13,7 @@ import msgspec
 from adapter.atomic import write_atomically
 from adapter.codes import Codes, short_name
 from adapter.codes.systems import SNOMED
-from adapter.errors import ServerError, SliceFailed
+from adapter.errors import UNREADABLE, ServerError, SliceFailed
 from adapter.fhir.client import Client, Request
 from adapter.model import Note
 
@@ -62,16 +62,31 @@ def expand(ask: Ask, codes: Codes, site: Path) -> list[Note]:
     return notes
 
 
+class _Member(msgspec.Struct):
+    code: Any = None
+
+
+class _Expansion(msgspec.Struct, frozen=True):
+    total: int | None = None
+    contains: list[_Member] = []
+
+
+class _ValueSet(msgspec.Struct):
+    expansion: _Expansion = _Expansion()
+
+
 def _descendants(ask: Ask, parent: str) -> list[str]:
     """The parent's descendants by ECL `<<` (SNOMED CT in FHIR, implicit value sets)."""
     found: list[str] = []
     while len(found) < _MOST:
         url, offset = f"{SNOMED}?fhir_vs=ecl/<<{parent}", str(len(found))
         params = (("url", url), ("count", str(_PAGE)), ("offset", offset))
-        answer = ask("ValueSet/$expand", params)
-        expansion = answer.get("expansion", {}) if isinstance(answer, dict) else {}
-        page = [str(one.get("code")) for one in expansion.get("contains", [])]
+        try:
+            expansion = msgspec.convert(ask("ValueSet/$expand", params), _ValueSet).expansion
+        except UNREADABLE:
+            raise SliceFailed("the answer is not an expansion") from None
+        page = [str(one.code) for one in expansion.contains]
         found += page
-        if not page or len(found) >= int(expansion.get("total") or 0):
+        if not page or len(found) >= (expansion.total or 0):
             return sorted({code for code in found if code != parent and code.isdigit()})
     raise SliceFailed(f"more than {_MOST} descendants")

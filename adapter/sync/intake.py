@@ -11,7 +11,7 @@ import msgspec
 from adapter.codes import Codes
 from adapter.dates import seconds_of
 from adapter.envelope import Envelope, split_reference
-from adapter.errors import CartNrmError
+from adapter.errors import UNREADABLE, CartNrmError
 from adapter.fhir.pages import Page, Query
 from adapter.fhir.plan import is_recipient_row
 from adapter.fhir.search import Searcher
@@ -222,7 +222,7 @@ def _survivors(patient: Envelope) -> set[str]:
     """Whose history grows by this merge: this patient's, or that of who replaces it."""
     try:
         links = msgspec.json.decode(patient.body, type=_Linked).link
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return set()
     found = set[str]()
     for link in links:
