@@ -14,6 +14,7 @@ import click
 from adapter import __version__
 from adapter.config import Settings, read_settings
 from adapter.errors import (
+    UNREADABLE,
     CartNrmError,
     MappingError,
     Partial,
@@ -229,9 +230,15 @@ def sync(settings: Settings, accept_vanished: bool, json_: bool) -> None:
 
 @main.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--recipients-only",
+    is_flag=True,
+    help="keep only patients with a trace of cell therapy: for whole-hospital exports",
+)
 @common
+@workers_option
 @as_json
-def load(settings: Settings, paths: tuple[Path, ...], json_: bool) -> None:
+def load(settings: Settings, paths: tuple[Path, ...], recipients_only: bool, json_: bool) -> None:
     """Take in an export on disk: NDJSON, Bundles, folders, gzip.
 
     Example: cart-nrm load export/ extra.ndjson.gz --store cart.db
@@ -242,8 +249,9 @@ def load(settings: Settings, paths: tuple[Path, ...], json_: bool) -> None:
     from adapter.words import loaded_in_words
 
     progress = Progress()
+    wanted = _codes(settings) if recipients_only else None
     with held(settings.store, "load"), _open(settings, create=True) as store:
-        report = load_files(store, paths, tell=progress)
+        report = load_files(store, paths, progress, recipients=wanted, workers=settings.workers)
         reasons = store.reject_reasons(report.run)
     progress.clear()
     _answer(report, json_, lambda report: loaded_in_words(report, reasons))
@@ -744,7 +752,7 @@ def import_set(settings: Settings, file: Path, **named: str) -> None:
 
     try:
         resource = json.loads(file.read_bytes())
-    except ValueError:
+    except UNREADABLE:
         raise UsageError(f"{file} is not JSON.") from None
     found = overlay_from(resource, _codes(settings), **named)
     click.echo(overlay_csv(found.rows), nl=False)

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from adapter.errors import UNREADABLE
+
 #: The types a cohort can rest on. Others are kept out of the store and counted as not used.
 TYPES: tuple[str, ...] = (
     "Patient",
@@ -27,7 +29,7 @@ _REFERENCE = re.compile(
 )
 
 
-class Envelope(msgspec.Struct, frozen=True):
+class Envelope(msgspec.Struct, frozen=True, gc=False):
     """One resource version: type, id, patient it is about ("" when none is named), bytes."""
 
     type: str
@@ -46,16 +48,16 @@ class Reject(msgspec.Struct, frozen=True):
     body: bytes
 
 
-class _Reference(msgspec.Struct):
+class _Reference(msgspec.Struct, gc=False):
     reference: Any = None
 
 
-class _Meta(msgspec.Struct):
+class _Meta(msgspec.Struct, gc=False):
     lastUpdated: Any = None
     versionId: Any = None
 
 
-class _Head(msgspec.Struct):
+class _Head(msgspec.Struct, gc=False):
     """Fields are Any: one odd field must not make a resource unreadable."""
 
     resourceType: Any = None
@@ -76,7 +78,7 @@ def open_envelope(raw: bytes, where: str = "") -> Envelope | Reject:
         head = _head.decode(raw)
     except msgspec.ValidationError as problem:
         return Reject(where, f"not a FHIR resource: {_without_values(problem)}", raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return Reject(where, "not readable as JSON", raw)
     if not isinstance(head.resourceType, str) or not head.resourceType:
         return Reject(where, "no resourceType", raw)
@@ -98,10 +100,19 @@ def open_envelope(raw: bytes, where: str = "") -> Envelope | Reject:
 def _patient_of(head: _Head) -> str:
     for reference in (head.subject, head.patient):
         if reference is not None and isinstance(reference.reference, str):
-            kind, found = split_reference(reference.reference)
-            if kind in ("Patient", ""):
+            found = patient_named(reference.reference)
+            if found:
                 return found
     return ""
+
+
+def patient_named(reference: str) -> str:
+    """The id of the patient a reference names; "" when it names something else."""
+    kind, slash, id_ = reference.partition("/")
+    if slash and kind == "Patient" and _ID.fullmatch(id_):
+        return id_  # as nearly every server writes it
+    kind, id_ = split_reference(reference)
+    return id_ if kind in ("Patient", "") else ""
 
 
 def split_reference(text: str) -> tuple[str, str]:

@@ -5,12 +5,21 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner, Result
 
+from adapter.codes import Codes, load_codes
+from adapter.config import Settings
+from adapter.export import rows_of
+from adapter.files import Portion, lines, portions
 from adapter.load import LoadReport, load
 from adapter.store import Store
+from adapter.study import Study, run_study
 from cli import main
+from examples.synthetic import StudyShape, background, generate
+from examples.synthetic.writer import as_line
 
+TRACE = {"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z92.850"}
 PATIENT = {"resourceType": "Patient", "id": "p1"}
 
 
@@ -20,6 +29,16 @@ def condition(name: str, **fields: Any) -> dict[str, Any]:
         "id": name,
         "subject": {"reference": "Patient/p1"},
         **fields,
+    }
+
+
+def procedure(patient: str) -> dict[str, Any]:
+    """One with a trace of cell therapy."""
+    return {
+        "resourceType": "Procedure",
+        "id": "1",
+        "subject": {"reference": f"Patient/{patient}"},
+        "code": {"coding": [TRACE]},
     }
 
 
@@ -87,7 +106,7 @@ def test_plain_gzip_bundle_and_single_resource_are_the_same(tmp_path: Path) -> N
     plain = ndjson(tmp_path / "plain.ndjson", *both)
     packed = tmp_path / "packed.ndjson.gz"
     packed.write_bytes(gzip.compress(plain.read_bytes()))
-    bundle = {"resourceType": "Bundle", "type": "searchset"}
+    bundle: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset"}
     bundled = tmp_path / "bundle.json"
     bundled.write_text(json.dumps({**bundle, "entry": [{"resource": r} for r in both]}, indent=2))
     single = tmp_path / "single.json"
@@ -162,3 +181,116 @@ def test_the_store_is_for_its_owner_only(tmp_path: Path) -> None:
     """Nobody else on the machine can read the store."""
     loaded(tmp_path, ndjson(tmp_path / "a.ndjson", PATIENT))
     assert (tmp_path / "store.db").stat().st_mode & 0o777 == 0o600
+
+
+# -- recipients only -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole hospital: 12 recipients and look-alikes among 60 people, in several files."""
+    folder = tmp_path_factory.mktemp("export")
+    with (folder / "all.ndjson").open("wb") as plain:
+        for _, resource in generate(StudyShape(30, 12, 3)):
+            plain.write(as_line(resource))
+    with gzip.open(folder / "more.ndjson.gz", "wb") as packed:
+        for _, resource in background(30, 5):
+            packed.write(as_line(resource))
+    return folder
+
+
+def studied(folder: Path, codes: Codes, store: Path, **how: Any) -> tuple[LoadReport, Study]:
+    """What a load into a new store said, and the study of what it kept."""
+    with Store(store) as opened:
+        report = load(opened, [folder], **how)
+        return report, run_study(opened, Settings(store=store, workers=1), codes)
+
+
+def test_only_recipients_are_stored_and_the_study_is_the_same(
+    hospital: Path, tmp_path: Path
+) -> None:
+    """Nobody is lost by looking first: same rows, same reasons; the others are only counted."""
+    codes = load_codes()
+    every, whole = studied(hospital, codes, tmp_path / "all.db")
+    some, sifted = studied(hospital, codes, tmp_path / "some.db", recipients=codes)
+    assert rows_of(whole) == rows_of(sifted)
+    left_out = dict(whole.attrition.not_recipients)
+    assert some.others == left_out.pop("no_evidence")
+    assert left_out == sifted.attrition.not_recipients
+    assert every.read == some.read == some.stored + sum(some.not_used.values())
+
+
+def test_portions_of_a_file_are_the_file(hospital: Path) -> None:
+    """Cut anywhere, every line is read once, with its own number."""
+    file = hospital / "all.ndjson"
+    whole = list(lines(Portion(file)))
+    for size in (1_000, 7_777, 100_000):
+        pieces, before = list(portions([file], size)), 0
+        cut = list[tuple[int, bytes]]()
+        for piece in pieces:
+            cut += lines(piece._replace(before=before))
+            before = cut[-1][0]
+        assert len(pieces) > 1
+        assert whole == cut
+
+
+def test_the_place_of_a_reject_is_its_line_in_the_file(tmp_path: Path, hospital: Path) -> None:
+    """However the file was shared out among processes."""
+    good = (hospital / "all.ndjson").read_bytes().splitlines()[:3000]
+    good[2500:2500] = [b"{broken"]
+    (tmp_path / "all.ndjson").write_bytes(b"\n".join(good))
+    with pytest.MonkeyPatch.context() as patch, Store(tmp_path / "cart.db") as store:
+        patch.setattr("adapter.sieve.portions", lambda files: portions(files, 100_000))
+        load(store, [tmp_path / "all.ndjson"], recipients=load_codes(), workers=2)
+        assert [("all.ndjson:2501", "not readable as JSON", 1)] == store.rejects()
+
+
+def test_news_of_a_known_recipient_need_no_trace_of_their_own(
+    hospital: Path, tmp_path: Path
+) -> None:
+    """Next month's export holds only a laboratory value of somebody whom the store knows."""
+    codes = load_codes()
+    with Store(tmp_path / "cart.db") as store:
+        load(store, [hospital], recipients=codes)
+        patient = min(p for p in store.ids("Patient"))
+        news: dict[str, Any] = {"resourceType": "Observation", "id": "news", "status": "final",
+                "subject": {"reference": f"Patient/{patient}"}, "code": {"text": "x"}}  # fmt: skip
+        (tmp_path / "news.ndjson").write_bytes(as_line(news))
+        assert 1 == load(store, [tmp_path / "news.ndjson"], recipients=codes).stored
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"code": "odd"},
+        {"code": {"coding": {"code": "odd"}}},
+        {"subject": {"reference": 7}},
+        {"subject": {"reference": "https://fhir.example.org/base/Patient/9/_history/2"}},
+        {"component": [{"code": {"coding": [TRACE]}}], "code": {}},
+        {"contained": [{"id": "m", "code": {"coding": [TRACE]}}], "code": {}},
+        {"medicationCodeableConcept": {"coding": [TRACE]}, "code": {}},
+    ],
+)
+def test_whoever_cannot_be_ruled_out_is_kept(odd: dict[str, Any], tmp_path: Path) -> None:
+    """A row of odd shape is no reason to lose a recipient, wherever the code stands."""
+    row = procedure("9")
+    (tmp_path / "x.ndjson").write_bytes(as_line(row) + as_line(row | odd | {"id": "2"}))
+    with Store(tmp_path / "cart.db") as store:
+        report = load(store, [tmp_path / "x.ndjson"], recipients=load_codes())
+        assert (2 if odd != {"subject": {"reference": 7}} else 1) == report.stored
+
+
+def test_a_bundle_among_the_lines_is_sifted_too(tmp_path: Path) -> None:
+    """Its patient is kept for a trace that stands inside."""
+    person: dict[str, Any] = {"resourceType": "Patient", "id": "9"}
+    done = procedure("9")
+    bundle: dict[str, Any] = {
+        "resourceType": "Bundle",
+        "entry": [{"resource": person}, {"resource": done}],
+    }
+    other: dict[str, Any] = {"resourceType": "Patient", "id": "10"}
+    (tmp_path / "x.ndjson").write_bytes(as_line(bundle) + as_line(other))
+    with Store(tmp_path / "cart.db") as store:
+        report = load(store, [tmp_path / "x.ndjson"], recipients=load_codes())
+        assert (2, 1) == (report.stored, report.others)
+        assert {"9"} == store.ids("Patient")

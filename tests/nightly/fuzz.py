@@ -23,12 +23,12 @@ from typing import Any
 from adapter.causes.rule import Plan
 from adapter.codes.tables import overlay_changes
 from adapter.config import read_settings
-from adapter.envelope import Reject
+from adapter.envelope import Envelope
 from adapter.errors import CartNrmError
 from adapter.facts import facts_of
 from adapter.fhir.bulk import _file, _manifest, deleted_in, errors_in
 from adapter.fhir.transport import Reply
-from adapter.load import _entries
+from adapter.files import Portion, entries
 from adapter.store import PatientRecord, Stored
 from adapter.patient import judge_patient
 from adapter.timelines import timeline_of
@@ -126,9 +126,9 @@ class Fuzz:
         middle = [self.noise(json.dumps(self.chance.choice(GOOD)).encode()) for _ in range(20)]
         file = self.folder / self.chance.choice(("x.ndjson", "x.json", "x.ndjson.gz"))
         file.write_bytes(b"\n".join([NEIGHBOUR, *middle, b"", NEIGHBOUR]))
-        entries = list(_entries(file))
+        found = list(entries(Portion(file)))
         file.unlink()
-        kept = [e for e in entries if not isinstance(e, Reject) and e.id == "neighbour-proc2"]
+        kept = [e for e in found if isinstance(e, Envelope) and e.id == "neighbour-proc2"]
         if len(kept) < 2:
             raise AssertionError("a valid neighbour was lost")
         return len(middle)
