@@ -8,18 +8,18 @@ import gzip
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
 from adapter.envelope import Envelope, Reject, open_envelope, split_reference
-from adapter.errors import StoreError, UsageError
+from adapter.errors import UNREADABLE, StoreError, UsageError
 
 SUFFIXES = (".ndjson", ".jsonl", ".json", ".ndjson.gz", ".jsonl.gz", ".json.gz")
 DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 _LONGEST_LINE = 64 * 2**20  # a resource this large is an attachment, not a fact
 _PORTION = 8 * 2**20
-_BUFFER = 2**18
+_BLOCK = 2**20
 
 
 class Portion(NamedTuple):
@@ -76,28 +76,32 @@ def entries(
     """Everything in one portion, in order; None for what `wanted` did not want opened."""
     name = portion.file.name
     try:
-        for number, raw in lines(portion):
-            if not raw:
-                continue
-            if wanted is not None and not wanted(raw):
-                yield None
-            elif isinstance(raw, TooLong):
-                yield Reject(f"{name}:{number}", "the line is longer than 64 MB", raw)
-            else:
-                yield from opened(raw, f"{name}:{number}" if number else name)
+        for first, block in blocks(portion):
+            for number, line in enumerate(block, first):
+                if wanted is not None and not wanted(line):
+                    yield None
+                elif isinstance(line, TooLong):
+                    yield Reject(f"{name}:{number}", "the line is longer than 64 MB", line)
+                elif raw := stripped(line):
+                    yield from opened(raw, f"{name}:{number}" if number else name)
     except DAMAGE:
         yield Reject(name, "the compressed file is damaged or cut off here", b"")
     except OSError as problem:
         raise StoreError(f"{portion.file} cannot be read: {problem.strerror}.") from None
 
 
-def lines(portion: Portion) -> Iterator[tuple[int, bytes]]:
-    """(number, line) without the blanks around it; number 0 stands for the whole document."""
+def stripped(line: bytes) -> bytes:
+    """Without blanks around it, and without the mark that some editors put before the text."""
+    return line.strip().removeprefix(b"\xef\xbb\xbf")
+
+
+def blocks(portion: Portion) -> Iterator[tuple[int, list[bytes]]]:
+    """(number of the first, lines as they stand); number 0 stands for a whole document."""
     with _stream(portion.file) as stream:
         if _is_document(portion.file):
-            yield from _document(stream.read())
+            yield from _document(stripped(stream.read()))
         else:
-            yield from _lines(stream, portion)
+            yield from _blocks(stream, portion)
 
 
 def _is_document(file: Path) -> bool:
@@ -109,45 +113,61 @@ def _is_packed(file: Path) -> bool:
         return stream.read(2) == b"\x1f\x8b"  # some servers name plain files .gz, and gzip plain
 
 
-def _stream(file: Path) -> IO[bytes]:
-    if _is_packed(file):
-        return cast(IO[bytes], gzip.open(file, "rb"))
-    return file.open("rb", buffering=_BUFFER)
+def _stream(file: Path) -> "gzip.GzipFile | BinaryIO":
+    return gzip.open(file) if _is_packed(file) else file.open("rb", buffering=_BLOCK)
 
 
-def _lines(stream: IO[bytes], portion: Portion) -> Iterator[tuple[int, bytes]]:
-    number, position = portion.before, portion.start
+def _blocks(
+    stream: "gzip.GzipFile | BinaryIO", portion: Portion
+) -> Iterator[tuple[int, list[bytes]]]:
+    """Lines in handfuls: handing over each line by itself costs as much as decoding it."""
+    number, left = portion.before + 1, float("inf") if portion.end is None else portion.end
     if portion.start:  # the line that is under way here belongs to the portion before
         stream.seek(portion.start - 1)
-        position += len(stream.readline()) - 1
-    while (portion.end is None or position < portion.end) and (
-        line := stream.readline(_LONGEST_LINE)
-    ):
-        number += 1
-        position += len(line)
-        if len(line) >= _LONGEST_LINE and not line.endswith(b"\n"):
-            yield number, TooLong(line[:1000])
-            while (rest := stream.readline(_LONGEST_LINE)) and not rest.endswith(b"\n"):
-                position += len(rest)
-            position += len(rest)
-        else:
-            yield number, line.strip().removeprefix(b"\xef\xbb\xbf")
+        _skip_line(stream)
+        left -= stream.tell()
+    begun = list[bytes]()  # of a line that goes on
+    while left > 0 and (block := stream.read1(int(min(left, _BLOCK)))):
+        left -= len(block)
+        head, newline, rest = block.partition(b"\n")
+        begun.append(head)
+        if not newline:
+            if sum(map(len, begun)) >= _LONGEST_LINE:
+                yield number, [TooLong(begun[0][:1000])]
+                number, begun = number + 1, []
+                left -= _skip_line(stream)
+            continue
+        found = [b"".join(begun), *rest.split(b"\n")]
+        begun = [found.pop()]
+        yield number, found
+        number += len(found)
+    if portion.end is not None and any(begun):
+        begun.append(stream.readline(_LONGEST_LINE).removesuffix(b"\n"))
+    if any(begun):
+        yield number, [b"".join(begun)]
 
 
-def _document(raw: bytes) -> Iterator[tuple[int, bytes]]:
-    raw = raw.strip().removeprefix(b"\xef\xbb\xbf")
+def _skip_line(stream: "gzip.GzipFile | BinaryIO") -> int:
+    """How many bytes it took to come to the next line."""
+    skipped = 0
+    while part := stream.readline(_BLOCK):
+        skipped += len(part)
+        if part.endswith(b"\n"):
+            break
+    return skipped
+
+
+def _document(raw: bytes) -> Iterator[tuple[int, list[bytes]]]:
     if b"\n" in raw and not _is_json(raw):
-        # NDJSON under a .json name is common; each line stands for itself
-        for number, line in enumerate(raw.splitlines(), 1):
-            yield number, line.strip()
+        yield 1, raw.splitlines()  # NDJSON under a .json name is common
     elif raw:
-        yield 0, raw
+        yield 0, [raw]
 
 
 def _is_json(raw: bytes) -> bool:
     try:
         msgspec.json.decode(raw, type=msgspec.Raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return False
     return True
 
@@ -161,10 +181,10 @@ class _Entry(msgspec.Struct):
 
 
 class _Bundle(msgspec.Struct):
-    entry: list[_Entry] = []
+    entry: list[msgspec.Raw] = []
 
 
-_bundle = msgspec.json.Decoder(_Bundle)
+_bundle, _entry = msgspec.json.Decoder(_Bundle), msgspec.json.Decoder(_Entry)
 
 
 def opened(raw: bytes, where: str) -> Iterator[Envelope | Reject]:
@@ -175,11 +195,19 @@ def opened(raw: bytes, where: str) -> Iterator[Envelope | Reject]:
         yield filed
         return
     try:
-        inside = _bundle.decode(raw).entry
-    except msgspec.ValidationError:
+        inside = [_read_entry(one) for one in _bundle.decode(raw).entry]
+    except UNREADABLE:
         yield Reject(where, "a Bundle whose entries cannot be read", raw)
         return
     yield from _bundle_entries(inside, where)
+
+
+def _read_entry(raw: msgspec.Raw) -> _Entry:
+    """An entry that is none becomes a reject of its own; the others are kept."""
+    try:
+        return _entry.decode(raw)
+    except UNREADABLE:
+        return _Entry(resource=raw)
 
 
 class _Type(msgspec.Struct):
@@ -189,7 +217,7 @@ class _Type(msgspec.Struct):
 def _type_of(raw: bytes) -> str:
     try:
         return msgspec.json.decode(raw, type=_Type).resourceType
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return ""
 
 
@@ -218,5 +246,5 @@ def _adopt_full_url(raw: bytes, full_url: Any, where: str) -> Envelope | Reject:
     nameless = isinstance(filed, Reject) and filed.reason == "no id"
     if not (nameless and isinstance(full_url, str) and full_url.startswith("urn:uuid:")):
         return filed
-    fields = msgspec.json.decode(raw)
+    fields = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
     return open_envelope(msgspec.json.encode(fields | {"id": split_reference(full_url)[1]}), where)

@@ -169,7 +169,9 @@ def _site_of_summary(path: Path, horizon: float | None) -> Site:
         site = Site(str(summary["study"]), int(summary["n"]), int(summary["events"]))
         curves = [c for c in summary.get("curves", []) if c["cause"] == NRM and c["group"] is None]
         points = [p for curve in curves for p in curve["at"] if p["time"] == horizon]
-        known = {name: number(float(points[0][name])) for name in ("estimate", "se") if points}
+        known: dict[str, Any] = {
+            name: number(float(points[0][name])) for name in ("estimate", "se") if points
+        }
     except (OSError, *UNREADABLE, KeyError, TypeError, OverflowError) as error:
         hint = "Give the file that `cart-nrm export summary.json` wrote."
         raise TableError(f"{path.name} is no summary.", hint) from error
