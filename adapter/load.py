@@ -17,7 +17,7 @@ from adapter.sieve import Sifted
 from adapter.store import Store
 
 _BATCH = 2_000
-_PASSED_OVER = "of patients without a trace of cell therapy"
+PASSED_OVER = "of patients without a trace of cell therapy"
 Tell = Callable[[str, int], None]
 
 
@@ -66,7 +66,7 @@ def load(
     for name, batch, passed_over in batches:
         _keep(store, report, batch, not_used)
         report.read += passed_over
-        not_used[_PASSED_OVER] += passed_over
+        not_used[PASSED_OVER] += passed_over
         tell(name, report.read)
     report.not_used = {what: count for what, count in sorted(not_used.items()) if count}
     store.end(run, "complete" if report.complete else "partial", msgspec.to_builtins(report))
@@ -90,7 +90,7 @@ def _keep(
             if is_fhir_type(entry.type):
                 not_used[entry.type] += 1
             else:
-                rejects.append(Reject(f"{entry.type}/{entry.id}", "not a FHIR R4 type", entry.body))
+                rejects.append(unknown_type(entry))
     with store.transaction():
         kept = store.add(report.run, usable)
         store.reject(report.run, rejects)
@@ -100,6 +100,11 @@ def _keep(
     report.rejected += len(rejects)
     if kept.erased:
         not_used["of a patient erased on request"] += kept.erased
+
+
+def unknown_type(entry: Envelope) -> Reject:
+    """What becomes of something whose type FHIR does not know."""
+    return Reject(f"{entry.type}/{entry.id}", "not a FHIR R4 type", entry.body)
 
 
 def is_fhir_type(name: str) -> bool:
