@@ -5,6 +5,7 @@ Only the envelope is decoded here; what the resource says is read in `adapter.fa
 """
 
 import re
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -106,6 +107,7 @@ def _patient_of(head: _Head) -> str:
     return ""
 
 
+@lru_cache(4096)  # rows of one patient mostly stand together
 def patient_named(reference: str) -> str:
     """The id of the patient a reference names; "" when it names something else."""
     kind, slash, id_ = reference.partition("/")

@@ -7,8 +7,9 @@ before the damage. A large plain file is read in portions, so that several proce
 import gzip
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -19,7 +20,7 @@ SUFFIXES = (".ndjson", ".jsonl", ".json", ".ndjson.gz", ".jsonl.gz", ".json.gz")
 DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 _LONGEST_LINE = 64 * 2**20  # a resource this large is an attachment, not a fact
 _PORTION = 8 * 2**20
-_BLOCK = 2**20
+_BLOCK = 2**18
 
 
 class Portion(NamedTuple):
@@ -113,13 +114,13 @@ def _is_packed(file: Path) -> bool:
         return stream.read(2) == b"\x1f\x8b"  # some servers name plain files .gz, and gzip plain
 
 
-def _stream(file: Path) -> "gzip.GzipFile | BinaryIO":
-    return gzip.open(file) if _is_packed(file) else file.open("rb", buffering=_BLOCK)
+def _stream(file: Path) -> BufferedIOBase:
+    if _is_packed(file):
+        return gzip.GzipFile(file)
+    return cast(BufferedIOBase, file.open("rb", buffering=_BLOCK))
 
 
-def _blocks(
-    stream: "gzip.GzipFile | BinaryIO", portion: Portion
-) -> Iterator[tuple[int, list[bytes]]]:
+def _blocks(stream: BufferedIOBase, portion: Portion) -> Iterator[tuple[int, list[bytes]]]:
     """Lines in handfuls: handing over each line by itself costs as much as decoding it."""
     number, left = portion.before + 1, float("inf") if portion.end is None else portion.end
     if portion.start:  # the line that is under way here belongs to the portion before
@@ -129,25 +130,23 @@ def _blocks(
     begun = list[bytes]()  # of a line that goes on
     while left > 0 and (block := stream.read1(int(min(left, _BLOCK)))):
         left -= len(block)
-        head, newline, rest = block.partition(b"\n")
-        begun.append(head)
-        if not newline:
-            if sum(map(len, begun)) >= _LONGEST_LINE:
-                yield number, [TooLong(begun[0][:1000])]
-                number, begun = number + 1, []
-                left -= _skip_line(stream)
-            continue
-        found = [b"".join(begun), *rest.split(b"\n")]
-        begun = [found.pop()]
-        yield number, found
-        number += len(found)
+        found = block.split(b"\n")
+        begun.append(found[0])
+        if len(found) > 1:
+            found[0], begun = b"".join(begun), [found.pop()]
+            yield number, found
+            number += len(found)
+        elif sum(map(len, begun)) >= _LONGEST_LINE:
+            yield number, [TooLong(begun[0][:1000])]
+            number, begun = number + 1, []
+            left -= _skip_line(stream)
     if portion.end is not None and any(begun):
         begun.append(stream.readline(_LONGEST_LINE).removesuffix(b"\n"))
     if any(begun):
         yield number, [b"".join(begun)]
 
 
-def _skip_line(stream: "gzip.GzipFile | BinaryIO") -> int:
+def _skip_line(stream: BufferedIOBase) -> int:
     """How many bytes it took to come to the next line."""
     skipped = 0
     while part := stream.readline(_BLOCK):

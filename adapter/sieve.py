@@ -7,14 +7,15 @@ over the rest, which is never stored: the law asks for no more data than are nee
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from adapter.codes import Codes
 from adapter.envelope import Envelope, Reject, patient_named
-from adapter.files import DAMAGE, Portion, entries, lines, opened, portions
+from adapter.files import DAMAGE, Portion, blocks, entries, opened, portions, stripped
 from adapter.pool import spread
 
 Entry = Envelope | Reject
@@ -26,60 +27,51 @@ def is_trace(concept: str) -> bool:
     return concept.startswith(("cart_", "leukapheresis", "hct_EXCLUDE"))
 
 
-class _Shape(msgspec.Struct, gc=False):
-    """Every field may be missing; one of another type is for the patient reader to judge."""
+_NOTHING = msgspec.Raw(b"")
+_NONE_OF_THEM = (_NOTHING,) * 3
 
 
-class _Coding(_Shape):
-    system: str | None = None
-    code: str | None = None
-    version: str | None = None
-
-
-class _Concept(_Shape):
-    coding: tuple[_Coding, ...] = ()
-
-
-class _Part(_Shape):
-    code: _Concept | None = None
-
-
-class _Reference(_Shape):
-    reference: str | None = None
-
-
-class _Row(_Shape):
-    """Where the readers of facts look for codes that may be traces."""
+class _Owned(msgspec.Struct, gc=False):
+    """Whom a row is about. Pieces stay as written: most were met, and understood, before."""
 
     resourceType: str | None = None
     id: str | None = None
-    subject: _Reference | None = None
-    patient: _Reference | None = None
-    code: _Concept | None = None
-    medicationCodeableConcept: _Concept | None = None
-    component: tuple[_Part, ...] = ()
-    contained: tuple[_Part, ...] = ()
-    conclusionCode: tuple[_Concept, ...] = ()
+    subject: msgspec.Raw = _NOTHING
+    patient: msgspec.Raw = _NOTHING
 
 
-class _Owned(_Shape):
-    resourceType: str | None = None
-    id: str | None = None
-    subject: _Reference | None = None
-    patient: _Reference | None = None
+class _Row(_Owned, gc=False):
+    """And where the readers of facts look for codes."""
+
+    code: msgspec.Raw = _NOTHING
+    medicationCodeableConcept: msgspec.Raw = _NOTHING
+    component: msgspec.Raw = _NOTHING
+    contained: msgspec.Raw = _NOTHING
+    conclusionCode: msgspec.Raw = _NOTHING
 
 
-_row, _owned = msgspec.json.Decoder(_Row).decode, msgspec.json.Decoder(_Owned).decode
+class _Reference(msgspec.Struct):
+    reference: str
 
 
-def _owner(row: _Row | _Owned) -> str | None:
+_owned, _row = msgspec.json.Decoder(_Owned).decode, msgspec.json.Decoder(_Row).decode
+_reference = msgspec.json.Decoder(_Reference).decode
+
+
+def _owner(row: _Owned) -> str | None:
     """The patient a row is about; None when only a closer look can tell."""
     if row.resourceType == "Patient":
         return row.id
-    for one in (row.subject, row.patient):
-        if one is not None and one.reference:
-            return patient_named(one.reference) or None
-    return None
+    named = row.patient if row.subject is _NOTHING else row.subject
+    return None if named is _NOTHING else _named(bytes(named))
+
+
+@lru_cache(4096)  # rows of one patient mostly stand together
+def _named(reference: bytes) -> str | None:
+    try:
+        return patient_named(_reference(reference).reference) or None
+    except (ValueError, RecursionError):
+        return None
 
 
 class Sieve:
@@ -87,35 +79,45 @@ class Sieve:
 
     def __init__(self, codes: Codes) -> None:
         self.codes = codes
-        self._traces: dict[_Key, bool] = {}
+        self._known = lru_cache(50_000)(self._tells)
 
-    def __call__(self, raw: bytes) -> tuple[str | None, bool]:
-        """(patient, trace?); (None, True) when only a closer look can tell."""
+    def __reduce__(self) -> tuple[type["Sieve"], tuple[Codes]]:
+        return Sieve, (self.codes,)
+
+    def __call__(self, line: bytes) -> tuple[str | None, bool]:
+        """(patient, trace?); the patient is None when only a closer look can tell."""
         try:
-            row = _row(raw)
+            row = _row(line)
         except (ValueError, RecursionError):
             return None, True
-        concepts = [row.code, row.medicationCodeableConcept, *row.conclusionCode]
-        if row.component or row.contained:
-            concepts += [part.code for part in (*row.component, *row.contained)]
-        traces = self._traces
-        for concept in concepts:
-            if concept is not None:
-                for coding in concept.coding:
-                    key = (coding.system, coding.code, coding.version)
-                    found = traces.get(key)
-                    if found if found is not None else self._ask(key):
-                        return _owner(row), True
-        return _owner(row), False
+        trace = row.code is not _NOTHING and self._known(bytes(row.code))
+        if row.medicationCodeableConcept is not _NOTHING:
+            trace = trace or self._known(bytes(row.medicationCodeableConcept))
+        if (row.component, row.contained, row.conclusionCode) != _NONE_OF_THEM:
+            # hardly one is like another, so that there is nothing to remember
+            pieces = (row.component, row.contained, row.conclusionCode)
+            trace = trace or any(self._tells(bytes(piece)) for piece in pieces)
+        return _owner(row), trace
 
-    def _ask(self, key: "_Key") -> bool:
-        found = any(is_trace(meaning.concept) for meaning in self.codes.lookup(*key))
-        if len(self._traces) < 200_000:  # more than any hospital's codes
-            self._traces[key] = found
-        return found
+    def _tells(self, piece: bytes) -> bool:
+        """Is there a trace among the codings in a piece of JSON, whatever its shape?"""
+        return any(
+            is_trace(meaning.concept)
+            for coding in _codings(msgspec.json.decode(piece or b"null"))
+            for meaning in self.codes.lookup(*coding)
+        )
 
 
-_Key = tuple[str | None, str | None, str | None]
+def _codings(value: Any) -> Iterator[tuple[str, str, str]]:
+    if isinstance(value, list):
+        for one in value:
+            yield from _codings(one)
+    elif isinstance(value, dict):
+        if isinstance(value.get("code"), str):
+            yield str(value.get("system", "")), value["code"], str(value.get("version", ""))
+        for one in value.values():
+            if isinstance(one, (dict, list)):
+                yield from _codings(one)
 
 
 class _Seen(NamedTuple):
@@ -133,17 +135,19 @@ class _First:
         self.sieve = Sieve(codes)
 
     def __call__(self, portion: Portion) -> _Seen:
-        everybody, traced, sieve, number = set[str](), set[str](), self.sieve, 0
+        everybody, traced, sieve, read = set[str](), set[str](), self.sieve, 0
         with suppress(*DAMAGE, OSError):  # the second look tells of it
-            for number, raw in lines(portion):  # noqa: B007
-                patient, trace = sieve(raw)
-                if patient is None:
-                    self._closer(raw, everybody, traced)
-                    continue
-                everybody.add(patient)
-                if trace:
-                    traced.add(patient)
-        return _Seen(everybody, traced, number)
+            for _, block in blocks(portion):
+                read += len(block)
+                for line in block:
+                    patient, trace = sieve(line)
+                    if patient is None:
+                        self._closer(stripped(line), everybody, traced)
+                        continue
+                    everybody.add(patient)
+                    if trace:
+                        traced.add(patient)
+        return _Seen(everybody, traced, read)
 
     def _closer(self, raw: bytes, everybody: set[str], traced: set[str]) -> None:
         """A Bundle, or something of an odd shape: whose it is the envelope knows."""

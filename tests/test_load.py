@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
 
 from adapter.codes import Codes, load_codes
 from adapter.config import Settings
+from adapter.envelope import Envelope, Reject
 from adapter.export import rows_of
-from adapter.files import Portion, lines, portions
+from adapter.files import Portion, blocks, entries, portions
 from adapter.load import LoadReport, load
 from adapter.store import Store
 from adapter.study import Study, run_study
@@ -220,18 +223,46 @@ def test_only_recipients_are_stored_and_the_study_is_the_same(
     assert every.read == some.read == some.stored + sum(some.not_used.values())
 
 
-def test_portions_of_a_file_are_the_file(hospital: Path) -> None:
-    """Cut anywhere, every line is read once, with its own number."""
-    file = hospital / "all.ndjson"
-    whole = list(lines(Portion(file)))
-    for size in (1_000, 7_777, 100_000):
-        pieces, before = list(portions([file], size)), 0
-        cut = list[tuple[int, bytes]]()
-        for piece in pieces:
-            cut += lines(piece._replace(before=before))
-            before = cut[-1][0]
-        assert len(pieces) > 1
-        assert whole == cut
+def numbered(portion: Portion) -> list[tuple[int, bytes]]:
+    return [pair for first, block in blocks(portion) for pair in enumerate(block, first)]
+
+
+@given(st.lists(st.sampled_from([b"", b"{}", b"x" * 7, b"long" * 40, b"\r"]), max_size=40),
+       st.booleans(), st.integers(1, 90), st.integers(2, 70))  # fmt: skip
+def test_portions_of_a_file_are_the_file(
+    tmp_path_factory: pytest.TempPathFactory,
+    every: list[bytes], ended: bool, size: int, block: int,
+) -> None:  # fmt: skip
+    """Cut and read in handfuls of any size, every line comes once, with its own number."""
+    file = tmp_path_factory.mktemp("cut") / "x.ndjson"
+    file.write_bytes(b"\n".join(every) + b"\n" * (ended and bool(every)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("adapter.files._BLOCK", block)
+        whole, before, cut = numbered(Portion(file)), 0, list[tuple[int, bytes]]()
+        for piece in portions([file], size):
+            found = numbered(piece._replace(before=before))
+            before += len(found)
+            cut += found
+    expected = file.read_bytes().split(b"\n")
+    assert [line for line in expected if line] == [line for _, line in whole if line]
+    assert whole == cut
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_line_that_is_too_long_is_one_reject(
+    tmp_path: Path, packed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attachment of gigabytes must not fill the memory; its neighbours are read."""
+    monkeypatch.setattr("adapter.files._LONGEST_LINE", 5_000)
+    monkeypatch.setattr("adapter.files._BLOCK", 700)
+    good = as_line(procedure("9"))
+    raw = good + b"y" * 40_000 + b"\n" + good
+    file = tmp_path / "x.ndjson"
+    file.write_bytes(gzip.compress(raw) if packed else raw)
+    found = list(entries(Portion(file)))
+    assert [Envelope, Reject, Envelope] == [type(one) for one in found]
+    assert isinstance(found[1], Reject)
+    assert ("x.ndjson:2", 1_000) == (found[1].where, max(len(found[1].body), 1_000))
 
 
 def test_the_place_of_a_reject_is_its_line_in_the_file(tmp_path: Path, hospital: Path) -> None:
