@@ -1,122 +1,248 @@
-"""Time the pull against the server's own ceiling and a plain `requests` loop, in the same run.
+"""Time a first sync against the server's own pace and a plain loop, in turn, in the same run.
 
-    python -m benchmarks.pull [--patients 200] [--rows 20]
+    python -m benchmarks.pull [--recipients 1000] [--rounds 3] [--latency 20] [--parallel 4]
 
-The server is the PyPI package sekmet-fhir in its own process on this machine, so both share the
-processors: the ceiling is what the same pages cost when nothing is decoded or stored.
+The servers are processes of their own on this machine, so they share its cores with the client:
+`examples.endpoint`, which answers from memory, at once or after a pause that costs no core (a
+server elsewhere), and the PyPI package sekmet-fhir, a real server on a database, with fewer
+recipients because it takes long to fill. The plain loop and the server's pace ask for the same
+pages as the sync, know the patients beforehand and keep nothing; the sync finds the patients, files
+every resource in a new store and compares the counts. CPU is user and system time of all threads.
 """
 
 import argparse
+import json
+import os
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple, TypedDict
 
+import msgspec
 import requests
 
 from adapter.codes import load_codes
 from adapter.config import Settings
+from adapter.envelope import TYPES
+from adapter.fhir.quirks import Quirks
 from adapter.store import Store
-from adapter.sync import sync
+from adapter.sync import SyncReport, sync
+from adapter.words import table
+from benchmarks.measure import ROOT
+from examples.synthetic import StudyShape, generate
+from examples.synthetic.writer import write
 from tests.servers import put_all, sekmet_server
 
-PAGE = 200
-KINDS = ("Patient", "Procedure", "Condition", "Observation")
-CART = {"coding": [{"system": "http://www.cms.gov/Medicare/Coding/ICD10", "code": "XW033H7"}]}
+PAGE, TOGETHER, SEED = 200, Quirks().batch_patients, 7
+CODES = load_codes()
+PLAIN = "plain loop, json.loads, nothing kept"
 
 
-def hospital(patients: int, rows: int) -> list[dict[str, Any]]:
-    """Synthetic patients with conditions and observations; every tenth had an infusion."""
-    made: list[dict[str, Any]] = []
-    for number in range(patients):
-        subject = {"reference": f"Patient/synthetic-{number}"}
-        made.append({"resourceType": "Patient", "id": f"synthetic-{number}"})
-        if number % 10 == 0:
-            made.append(
-                {
-                    "resourceType": "Procedure",
-                    "id": f"cart-{number}",
-                    "subject": subject,
-                    "code": CART,
-                }
-            )
-        for i in range(rows):
-            for kind in ("Condition", "Observation"):
-                made.append(
-                    {
-                        "resourceType": kind, "id": f"{kind.lower()}-{number}-{i}",
-                        "subject": subject, "note": [{"text": "synthetic " * 20}],
-                    }
-                )  # fmt: skip
-    return made
+class Spent(NamedTuple):
+    """Seconds of the wall, of the client's and of the servers' cores; rows and requests."""
+
+    wall: float
+    cpu: float
+    server: float
+    rows: int
+    requests: int
 
 
-def timed(name: str, rows: int, act: Callable[[], object]) -> float:
-    """Wall seconds and rows a second; what is timed is another process, too."""
-    start = time.perf_counter()
-    act()
-    spent = time.perf_counter() - start
-    print(f"{name:<52}{spent:>8.2f} s {rows / spent:>9,.0f} rows/s")
-    return spent
+class Question(NamedTuple):
+    """The first page of a search as the sync asks for it."""
+
+    url: str
+    form: dict[str, str]
 
 
-def plain_loop(base: str) -> int:
-    """What a script does: one thread, follow next, decode."""
-    found = 0
-    for kind in KINDS:
-        url: str | None = f"{base}/{kind}?_count={PAGE}"
-        while url:
-            bundle = requests.get(url, timeout=60).json()
-            found += len(bundle.get("entry", []))
-            url = next((x["url"] for x in bundle["link"] if x["relation"] == "next"), None)
-    return found
-
-
-def ceiling(base: str, counts: dict[str, int], threads: int) -> None:
-    """The same pages by offset, all known beforehand, nothing decoded."""
-    urls = [
-        f"{base}/{kind}?_count={PAGE}&_sort=_lastUpdated&_offset={offset}"
-        for kind, count in counts.items()
-        for offset in range(0, max(count, 1), PAGE)
+def questions(base: str, patients: list[str]) -> list[Question]:
+    """Everything about all patients, as many at once as the sync names in one search."""
+    return [
+        Question(
+            f"{base}/{kind}/_search",
+            {
+                "_id" if kind == "Patient" else "patient": ",".join(patients[at : at + TOGETHER]),
+                "_count": str(PAGE),
+                "_sort": "_lastUpdated",
+            },
+        )
+        for kind in TYPES
+        for at in range(0, len(patients), TOGETHER)
     ]
+
+
+class _Links(TypedDict):
+    link: list[dict[str, str]]
+
+
+def pages(
+    session: requests.Session, asked: Question, decode: Callable[[bytes], Any]
+) -> Iterator[Any]:
+    """Each page as `decode` gives it, to the end of the next links."""
+    reply = session.post(asked.url, data=asked.form, timeout=600)
+    while True:
+        reply.raise_for_status()
+        page = decode(reply.content)
+        yield page
+        following = [link["url"] for link in page["link"] if link["relation"] == "next"]
+        if not following:
+            return
+        reply = session.get(following[0], timeout=600)
+
+
+def plain_loop(base: str, patients: list[str]) -> tuple[int, int]:
+    """What a script does: one page after another on one connection; rows and requests."""
+    rows = asked = 0
+    with requests.Session() as session:
+        for question in questions(base, patients):
+            for page in pages(session, question, json.loads):
+                rows += len(page.get("entry", ()))
+                asked += 1
+    return rows, asked
+
+
+def pace(base: str, patients: list[str], threads: int) -> tuple[int, int]:
+    """The server's own pace: as many questions at once as the sync asks, only links decoded."""
+    decode = msgspec.json.Decoder(_Links).decode
+
+    def ask(question: Question) -> int:
+        with requests.Session() as session:
+            return sum(1 for _ in pages(session, question, decode))
+
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda url: requests.get(url, timeout=60).content, urls))
+        return 0, sum(pool.map(ask, questions(base, patients)))
+
+
+def synced(base: str, file: Path, parallel: int) -> SyncReport:
+    """One night by the public API; one that is not complete is no measurement."""
+    settings = Settings(server=base, connection={"parallel": parallel})  # type: ignore[arg-type]
+    with Store(file) as store:
+        report = sync(store, settings, CODES)
+    report.raise_if_incomplete()
+    return report
+
+
+# -- servers -------------------------------------------------------------------------------
+
+
+@contextmanager
+def endpoint(folder: Path, latency_ms: float) -> Iterator[str]:
+    """The demo's server as a process of its own, serving a folder of NDJSON."""
+    command = [sys.executable, "-m", "examples.endpoint", str(folder)]
+    command += ["--latency-ms", str(latency_ms)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+
+
+def servers_cpu() -> float:
+    """CPU seconds of all children of this process until now; 0 where the kernel does not say."""
+    children = Path("/proc/self/task").glob("*/children")
+    pids = [pid for task in children for pid in task.read_text().split()]
+    parts = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
+    return sum(int(part[11]) + int(part[12]) for part in parts) / os.sysconf("SC_CLK_TCK")
+
+
+# -- measuring -----------------------------------------------------------------------------
+
+
+class Bench:
+    """One server, asked in several ways; keeps what each round cost."""
+
+    def __init__(self, name: str, base: str, patients: list[str], folder: Path) -> None:
+        self.name, self.base, self.patients, self.folder = name, base, patients, folder
+        self.spent: dict[str, list[Spent]] = defaultdict(list)
+
+    def time(self, what: str, act: Callable[[], tuple[int, int]]) -> None:
+        """Run once and keep the cost."""
+        server, cpu, wall = servers_cpu(), time.process_time(), time.perf_counter()
+        rows, asked = act()
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        self.spent[what].append(Spent(wall, cpu, servers_cpu() - server, rows, asked))
+
+    def round(self, parallel: int) -> None:
+        """Every way once, so that a slow minute of the machine hits them all."""
+        file = Path(tempfile.mkdtemp(dir=self.folder)) / "pull.db"
+
+        def night() -> tuple[int, int]:
+            report = synced(self.base, file, parallel)
+            return report.stored, report.requests
+
+        self.time(PLAIN, lambda: plain_loop(self.base, self.patients))
+        pace_of = f"server's pace, {parallel} at once, nothing decoded"
+        self.time(pace_of, lambda: pace(self.base, self.patients, parallel))
+        self.time(f"first sync, {parallel} at once", night)
+        self.time("quiet night", night)
+
+    def lines(self) -> Iterator[tuple[str, ...]]:
+        """A line of the table for each way: medians, and the least wall and CPU seconds."""
+        plain = median(one.wall for one in self.spent[PLAIN])
+        for what, every in self.spent.items():
+            wall, cpu = (median(one[i] for one in every) for i in (0, 1))
+            rows = every[0].rows
+            yield (
+                what,
+                f"{wall:.2f} ({min(one.wall for one in every):.2f})",
+                f"{cpu:.2f} ({min(one.cpu for one in every):.2f})",
+                f"{median(one.cpu / one.wall for one in every):.0%}",
+                f"{median(one.server for one in every):.2f}",
+                f"{rows / wall:,.0f}" if rows else "",
+                f"{1e6 * cpu / rows:.1f}" if rows else "",
+                f"{every[0].requests / len(self.patients):.2f}",
+                f"{plain / wall:.1f}",
+            )  # fmt: skip
+
+
+HEAD = (
+    "wall s (least)", "CPU s (least)", "CPU/wall", "server CPU s", "rows/s", "CPU µs/row",
+    "requests/patient", "x plain",
+)  # fmt: skip
 
 
 def main() -> None:
-    """Run every way to pull the same server once."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--patients", type=int, default=200)
-    parser.add_argument("--rows", type=int, default=20)
+    """Serve, pull in every way so many times, and print a table for each server."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--recipients", type=int, default=1_000)
+    parser.add_argument("--real", type=int, default=50, help="recipients on the real server")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--latency", type=float, default=20, help="milliseconds")
+    parser.add_argument("--parallel", type=int, default=Settings().connection.parallel)
     wanted = parser.parse_args()
-    codes = load_codes()
-    with tempfile.TemporaryDirectory() as name, sekmet_server(Path(name)) as base:
-        made = hospital(wanted.patients, wanted.rows)
-        put_all(base, made)
-        counts = {kind: sum(r["resourceType"] == kind for r in made) for kind in KINDS}
-        for threads in (1, 4):
-            label = f"server's ceiling, {threads} at once, nothing decoded"
-            timed(label, len(made), lambda: ceiling(base, counts, threads))  # noqa: B023
-        timed("plain requests loop, one thread, not stored", len(made), lambda: plain_loop(base))
-        for parallel in (1, 4):
-            connection = {"find": "all", "types": KINDS, "parallel": parallel}
-            settings = Settings(server=base, connection=connection)  # type: ignore[arg-type]
-            with Store(Path(name) / f"all{parallel}.db") as store:
-                label = f"sync of everything, {parallel} at once, compared and stored"
-                timed(label, len(made), lambda: sync(store, settings, codes))  # noqa: B023
-                quiet = sync(store, settings, codes)
-                print(f"    quiet night: {quiet.requests} requests, {quiet.received} rows sent")
-        settings = Settings(server=base, connection={"types": KINDS})  # type: ignore[arg-type]
-        with Store(Path(name) / "found.db") as store:
-            first, quiet = sync(store, settings, codes), sync(store, settings, codes)
-        for label, report in (("first night", first), ("quiet night", quiet)):
-            each = report.requests / max(report.recipients, 1)
-            print(
-                f"recipients only, {label}: {report.recipients} patients, {report.received} rows, "
-                f"{report.requests} requests ({each:.1f} a patient)"
-            )
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        study = generate(StudyShape(wanted.recipients, wanted.recipients, SEED))
+        rows = write(study, folder).total()
+        served = folder / "fhir"
+        patients = [json.loads(line)["id"] for line in (served / "Patient.ndjson").open()]
+        size = sum(file.stat().st_size for file in served.glob("*.ndjson"))
+        print(f"{len(patients):,} recipients, {rows:,} resources, {size / 1e6:,.0f} MB; ", end="")
+        print(f"medians of {wanted.rounds} rounds; pages of {PAGE}, {TOGETHER} patients together.")
+        benches = []
+        for latency in (0.0, wanted.latency):
+            base = stack.enter_context(endpoint(served, latency))
+            name = f"endpoint, answers after {latency:g} ms"
+            benches.append(Bench(name, base, patients, folder))
+        if wanted.real:
+            base = stack.enter_context(sekmet_server(folder))
+            few = StudyShape(wanted.real, wanted.real, SEED)
+            put_all(base, (resource for _, resource in generate(few)))
+            name = f"sekmet-fhir, {wanted.real} recipients"
+            benches.append(Bench(name, base, patients[: wanted.real], folder))
+        for _ in range(wanted.rounds):
+            for bench in benches:
+                bench.round(wanted.parallel)
+    for bench in benches:
+        print(f"\n{table((bench.name, *HEAD), bench.lines())}", flush=True)
 
 
 if __name__ == "__main__":

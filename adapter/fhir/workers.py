@@ -10,6 +10,7 @@ from adapter.errors import CartNrmError, SliceFailed
 
 Task = TypeVar("Task")
 Item = TypeVar("Item")
+_WAITING = 8  # pieces for each thread: enough to go on asking while a transaction is written
 
 
 class Answer(NamedTuple, Generic[Task, Item]):
@@ -22,12 +23,12 @@ class Answer(NamedTuple, Generic[Task, Item]):
 
 
 class Pool(Generic[Task, Item]):
-    """Runs `work` over tasks in `size` threads; at most a few pieces wait, so memory stays flat."""
+    """Runs `work` over tasks in `size` threads; only some pieces wait, so memory stays flat."""
 
     def __init__(self, work: Callable[[Task], Iterator[Item]], size: int) -> None:
         self._work, self._size = work, size
         self._stop = threading.Event()
-        self._out: Queue[Answer[Task, Item] | BaseException] = Queue(maxsize=2 * size)
+        self._out: Queue[Answer[Task, Item] | BaseException] = Queue(maxsize=_WAITING * size)
 
     def run(self, tasks: Iterable[Task]) -> Generator[Answer[Task, Item], None, None]:
         """Yield pieces as they come; a failed slice is reported, any other error stops all."""

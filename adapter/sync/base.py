@@ -142,11 +142,14 @@ class Round:
             mark = self.state(one).watermark if by_watermark else None
             if one not in self.intake.failed:
                 groups.setdefault((one.type, mark), []).append(one.patient)
-        for (kind, _), patients in groups.items():
+        for (kind, mark), patients in groups.items():
             if patients == [WHOLE]:
                 yield kind, None, [Slice(WHOLE, kind)]
                 continue
-            for batch in self.planner.batches(patients, self.style.batch):
+            size = self.style.batch
+            if by_watermark and mark is None:  # whole histories: something for each connection
+                size = min(size, -(-len(patients) // self.settings.parallel))
+            for batch in self.planner.batches(patients, size):
                 yield kind, batch, [Slice(patient, kind) for patient in batch]
 
     def fetch(self, purpose: Purpose) -> None:
