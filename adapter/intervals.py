@@ -1,6 +1,7 @@
 """Confidence intervals of a probability, a proportion and a rate, and the p of a chi-square.
 
-Only `scipy.special` is used: it loads ten times faster than `scipy.stats` and has the same numbers.
+Only `scipy.special` is used: it loads ten times faster than `scipy.stats` and has the same numbers;
+and only when it is asked, because a night that draws no curve need not wait for it.
 """
 
 import math
@@ -8,7 +9,6 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from adapter.errors import UsageError
 
@@ -18,6 +18,8 @@ Conf = Literal["log-log", "log", "plain", "cloglog"]
 
 def normal_quantile(level: float = 0.95) -> float:
     """The two-sided normal quantile: 1.96 for 95 %."""
+    from scipy import special
+
     return float(special.ndtri(0.5 + level / 2))
 
 
@@ -61,6 +63,8 @@ def wilson(events: float, n: float, level: float = 0.95) -> tuple[float, float]:
 
 def poisson(events: int, level: float = 0.95) -> tuple[float, float]:
     """Exact limits of a Poisson mean (Garwood 1936, Biometrika 28:437)."""
+    from scipy import special
+
     tail = (1 - level) / 2
     lower = float(special.gammaincinv(events, tail)) if events else 0.0
     return lower, float(special.gammainccinv(events + 1, tail))
@@ -73,6 +77,8 @@ def none_seen(n: float, level: float = 0.95) -> float | None:
 
 def chi_square_p(statistic: float, df: int) -> float:
     """Upper tail of chi-square: small p keep their digits and are never printed as 0."""
+    from scipy import special
+
     return float(special.chdtrc(df, statistic))
 
 
