@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
 RESULTS := benchmarks/results
+INPUTS := 1000000
 OUT ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench peers performance oracle docs lock sbom audit clean
+.PHONY: demo test check bench peers performance oracle docs lock sbom audit fuzz examples clean
 
 demo: $(VENV)/runtime.done  ## synthetic server on loopback, sync, classify, export, report
 	$(BIN)/python cli.py demo $(OUT)
@@ -48,11 +49,19 @@ lock: $(VENV)/dev.done  ## resolve again and pin with hashes (needs `uv`)
 	  --no-emit-index-url --no-header --group dev --extra parquet -o requirements/dev.txt
 	uv pip compile requirements/peers.in -q --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header -o requirements/peers.txt
+	uv pip compile requirements/nightly.in -q --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header -o requirements/nightly.txt
 
 sbom: $(VENV)/dev.done  ## what is locked for run time, as CycloneDX: dist/sbom.cdx.json
 	mkdir -p dist
 	$(BIN)/python -W ignore -m cyclonedx_py requirements requirements/runtime.txt \
 	  --pyproject pyproject.toml --of JSON --output-reproducible -o dist/sbom.cdx.json
+
+fuzz: $(VENV)/nightly.done  ## a million odd inputs of every kind: no crash, nothing lost, nothing told
+	$(BIN)/python -m tests.nightly.fuzz --inputs $(INPUTS)
+
+examples: $(VENV)/nightly.done  ## examples/nightly against systemd, the schemas of Kubernetes, a cron parser
+	$(BIN)/python -m pytest -rs tests/nightly/test_examples.py
 
 audit: $(VENV)/dev.done  ## known weaknesses of what is locked, where the advisory service answers
 	$(BIN)/python -m tests.audit
@@ -71,6 +80,10 @@ $(VENV)/runtime.done: requirements/runtime.txt | $(VENV)/bin/python
 $(VENV)/dev.done: requirements/dev.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install -q --require-hashes -r requirements/dev.txt
 	touch $@ $(VENV)/runtime.done
+
+$(VENV)/nightly.done: requirements/nightly.txt $(VENV)/dev.done
+	$(BIN)/python -m pip install -q --require-hashes -r requirements/nightly.txt
+	touch $@
 
 $(PEERS)/peers.done: requirements/peers.txt
 	$(PYTHON) -m venv $(PEERS)

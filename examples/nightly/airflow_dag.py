@@ -1,4 +1,6 @@
-"""Airflow: one task a night. Copy into the folder of DAGs of a worker that has cart-nrm installed.
+"""Airflow 2.11 or 3: one task a night. Copy into the folder of DAGs of a worker that has cart-nrm.
+
+Needs apache-airflow-providers-standard, which Airflow 3 brings along.
 
 The exit code says how the night was: 20 (partial) turns into a skipped task, which is seen and does
 not page anybody; every other code but 0 fails the task.
@@ -7,7 +9,7 @@ not page anybody; every other code but 0 fails the task.
 from datetime import datetime, timedelta, timezone
 
 from airflow import DAG
-from airflow.operators.bash import BashOperator
+from airflow.providers.standard.operators.bash import BashOperator
 
 PARTIAL = 20
 

@@ -1,11 +1,18 @@
 """The examples of examples/nightly/ are what their readers take them for."""
 
 import ast
+import importlib.util
+import json
+import os
 import re
 import shutil
 import subprocess
+import sys
+from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -90,13 +97,45 @@ def test_systemd_finds_the_service_well_closed(units: list[str]) -> None:
     assert 0 == done.returncode, done.stdout[-300:] + done.stderr
 
 
+def test_the_timer_fires_once_a_day(units: list[str]) -> None:
+    """`systemd-analyze calendar`: as many nights as days, also where the clock changes."""
+    (when,) = re.findall(r"(?m)^OnCalendar=(.+)$", Path(units[1]).read_text())
+    done = subprocess.run(
+        ["systemd-analyze", "calendar", "--base-time=2026-03-27 12:00 UTC", "--iterations=5", when],
+        capture_output=True, text=True, check=False, timeout=60,
+        env={**os.environ, "TZ": "Europe/Berlin"},
+    )  # fmt: skip
+    assert 0 == done.returncode, done.stderr
+    days = [f"2026-03-{day} 0{2 + (day > 28)}:30:00" for day in range(28, 33)]
+    days = [day.replace("03-32", "04-01") for day in days]
+    assert days == re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?= CES?T)", done.stdout)
+
+
+def cron_job() -> str:
+    """The only line of the crontab that is a job."""
+    lines = (HERE / "crontab").read_text().splitlines()
+    (job,) = [line for line in lines if line and not line.startswith(("#", "SHELL="))]
+    return job
+
+
 def test_cron_has_five_times_and_a_command() -> None:
     """03:30, outside the hour that summer time skips."""
-    lines = (HERE / "crontab").read_text().splitlines()
-    job = [line for line in lines if line and not line.startswith(("#", "SHELL="))]
-    assert 1 == len(job)
-    assert ["30", "3", "*", "*", "*"] == job[0].split()[:5]
-    assert "%" not in job[0]  # cron takes a percent sign for a new line
+    assert ["30", "3", "*", "*", "*"] == cron_job().split()[:5]
+    assert "%" not in cron_job()  # cron takes a percent sign for a new line
+    done = subprocess.run(["sh", "-n", "-c", cron_job().split(maxsplit=5)[5]], check=False)
+    assert 0 == done.returncode
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe"])
+def test_cron_and_kubernetes_give_one_night_a_day(zone: str) -> None:
+    """Two years with their changes of the clock, read by a cron parser; Kubernetes in UTC."""
+    cronsim = pytest.importorskip("cronsim", reason="requirements/nightly.txt is not installed")
+    yaml = pytest.importorskip("yaml")
+    job = list(yaml.safe_load_all((HERE / "cronjob.yaml").read_text()))[1]["spec"]
+    for line, where in ((" ".join(cron_job().split()[:5]), zone), (job["schedule"], "UTC")):
+        first = datetime(2025, 1, 1, tzinfo=ZoneInfo(where))
+        nights = list(islice(cronsim.CronSim(line, first), 730))
+        assert [first.date() + timedelta(n) for n in range(730)] == [one.date() for one in nights]
 
 
 def unknown(value: Any, known: Any, place: str) -> list[str]:
@@ -131,11 +170,57 @@ def test_kubernetes_would_know_every_field() -> None:
     assert named == paths
 
 
+def test_kubernetes_takes_the_cronjob() -> None:
+    """The schemas of Kubernetes itself, an older and the newest; unknown fields are refused."""
+    kubernetes = pytest.importorskip(
+        "kubernetes_validate", reason="requirements/nightly.txt is not installed"
+    )
+    yaml = pytest.importorskip("yaml")
+    for one in yaml.safe_load_all((HERE / "cronjob.yaml").read_text()):
+        for version in ("1.29", kubernetes.latest_version()):
+            assert kubernetes.validate(one, version, strict=True)  # the version it took
+
+
+#: Prints how Airflow reads the folder of DAGs that is its argument.
+DAG_BAG = """
+import json, sys, warnings
+warnings.simplefilter("error", DeprecationWarning)
+try:
+    from airflow.dag_processing.dagbag import DagBag
+except ImportError:
+    from airflow.models.dagbag import DagBag
+bag = DagBag(sys.argv[1])
+assert not bag.import_errors, bag.import_errors
+(dag,) = bag.dags.values()
+(task,) = dag.tasks
+print(json.dumps([dag.dag_id, dag.catchup, dag.max_active_runs, list(task.skip_on_exit_code),
+                  task.retries, task.bash_command]))
+"""
+
+
+def test_airflow_loads_the_dag(tmp_path: Path) -> None:
+    """The DagBag of a real Airflow: this Python's, or that of the interpreter AIRFLOW_PYTHON."""
+    python = os.environ.get("AIRFLOW_PYTHON", "")
+    if not python and importlib.util.find_spec("airflow") is None:
+        pytest.skip("Airflow is not here (name a Python that has it in AIRFLOW_PYTHON)")
+    (tmp_path / "dags").mkdir()
+    shutil.copy(HERE / "airflow_dag.py", tmp_path / "dags")
+    plain = {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    done = subprocess.run(
+        [python or sys.executable, "-c", DAG_BAG, str(tmp_path / "dags")],
+        capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"], **plain},
+    )  # fmt: skip
+    assert 0 == done.returncode, done.stderr[-2000:]
+    command = f"/opt/cart-nrm/.venv/bin/cart-nrm nightly --config {CONFIG}"
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    assert ["cart_nrm_nightly", False, 1, [20], 0, command] == found
+
+
 def test_airflow_gets_python_that_imports_only_what_it_says() -> None:
     """The DAG parses, imports airflow and the standard library, and runs one night at a time."""
     tree = ast.parse((HERE / "airflow_dag.py").read_text())
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {"datetime", "airflow", "airflow.operators.bash"} == modules
+    assert {"datetime", "airflow", "airflow.providers.standard.operators.bash"} == modules
     keywords = {node.arg: ast.unparse(node.value)
                 for node in ast.walk(tree) if isinstance(node, ast.keyword)}  # fmt: skip
     assert "1" == keywords["max_active_runs"]
