@@ -8,7 +8,7 @@ INPUTS := 1000000
 OUT ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench peers performance oracle docs lock sbom audit fuzz examples clean
+.PHONY: demo test check campaign bench peers performance oracle docs lock sbom audit fuzz examples clean
 
 demo: $(VENV)/runtime.done  ## synthetic server on loopback, sync, classify, export, report
 	$(BIN)/python cli.py demo $(OUT)
@@ -24,6 +24,9 @@ check: $(VENV)/dev.done  ## lint, types, layers, security, docs: the same for yo
 	$(BIN)/bandit -q -ll -c pyproject.toml -r adapter cli.py
 	$(BIN)/python cli.py mappings lint
 	$(BIN)/python -m tests.docs_are_current
+
+campaign: $(VENV)/dev.done  ## every fault against `nightly`: 200 kills, disks, clocks, servers, damage
+	$(BIN)/python -m tests.nightly.campaign
 
 docs: $(VENV)/dev.done  ## write again the pages that are generated from the code
 	$(BIN)/python -m tests.docs_are_current --write

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from adapter.store import Store
     from adapter.study import Study
 
-_DAMAGED = "Is another program using it, or the disk full? docs/nightly.md: a damaged store."
-
 
 class _InOrder(click.Group):
     """Commands are listed in the order of the flow, and our errors end with their exit code."""
@@ -42,7 +40,10 @@ class _InOrder(click.Group):
         try:
             return super().invoke(ctx)
         except sqlite3.Error as problem:
-            self._end(StoreError(f"The store cannot be used: {problem}.", _DAMAGED))
+            from adapter.store import store_hint, store_reason
+
+            reason = f"The store cannot be used: {store_reason(problem)}."
+            self._end(StoreError(reason, store_hint(problem)))
         except CartNrmError as problem:
             self._end(problem)
 

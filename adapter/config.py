@@ -242,7 +242,7 @@ def read_settings(path: Path | None, overrides: dict[str, Any] | None = None) ->
     try:
         return Settings.model_validate(values)
     except ValidationError as problem:
-        raise ConfigError(_in_words(problem, path)) from None
+        raise ConfigError(_in_words(problem, path), "Correct it and run again.") from None
 
 
 def secret(file: Path | None, env: str) -> str:
@@ -263,9 +263,10 @@ def _toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as problem:
-        raise ConfigError(f"{path} cannot be read: {problem.strerror}.") from None
+        hint = "Name the settings with --config; examples/nightly/study.toml shows how they look."
+        raise ConfigError(f"{path} cannot be read: {problem.strerror}.", hint) from None
     except UNREADABLE as problem:
-        raise ConfigError(f"{path} is not TOML: {problem}.") from None
+        raise ConfigError(f"{path} is not TOML: {problem}.", "Correct that place.") from None
 
 
 def _resolve_paths(values: dict[str, Any], folder: Path) -> None:

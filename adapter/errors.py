@@ -91,9 +91,10 @@ class StoreError(CartNrmError):
 
 
 class LockedError(CartNrmError):
-    """Another run is working on this store."""
+    """Another run is working on this store; `hours`: since when."""
 
     exit_code = 15
+    hours: float = 0.0
 
 
 class Partial(CartNrmError):

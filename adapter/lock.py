@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+from adapter.dates import seconds_of
 from adapter.errors import LockedError, StoreError
 from adapter.store import now
 
@@ -65,10 +66,13 @@ def _take(handle: int, path: Path) -> dict[str, Any] | None:
     away = owner is not None and owner.get("host") != _host()
     fresh = time.time() - os.fstat(handle).st_mtime < _DEAD_AFTER_SECONDS
     if taken or (away and fresh):
-        raise LockedError(
+        problem = LockedError(
             f"Another run holds the store: {_named(owner)}.",
             "Wait for its end, or stop it." if taken else f"If it is dead, delete {path}.",
         )
+        since = seconds_of(str((owner or {}).get("since")))
+        problem.hours = (time.time() - since) / 3600 if since is not None else 0.0
+        raise problem
     return owner
 
 

@@ -28,14 +28,16 @@ from adapter.journal import Journal, in_words, last_event, make_folder
 from adapter.lock import held
 from adapter.pseudonyms import Release, pseudonyms_beside
 from adapter.report import Changes, write_report
+from adapter.soundness import check_soundness
 from adapter.status import remember_counts
-from adapter.store import Store, now, store_hint
+from adapter.store import Store, now, store_hint, store_reason
 from adapter.study import Study, run_study
 from adapter.sync import SyncReport, Tell, sync
 from adapter.tell import Night, tell
 
 _NAME = re.compile(r"\d{4}-\d\d-\d\d_(\d{5,})")
 _MEGABYTE = 2**20
+_STOP_IT = "Stop that process; the next night goes on where it was."
 
 
 def run_night(
@@ -47,24 +49,24 @@ def run_night(
     sleep: Callable[[float], None] = time.sleep,
 ) -> Night:
     """One night, told to everybody who wants to know. Raises nothing: see `exit_code`."""
-    night, began = Night(started=now()), time.monotonic()
+    began, stuck = time.monotonic(), False
     journal = Journal(settings.nightly.folder / "journal.jsonl", say)
+    night = _known_before(journal.path)
     try:
         make_folder(settings.nightly.folder)
         with held(settings.store, "nightly") as died:
-            night = _known_before(journal.path)
             night.number = journal.night = _recover(settings.nightly.folder, journal, died) + 1
             journal("started", pid=os.getpid())
             _NightWork(settings, journal, night).run(progress, accept_vanished, sleep)
-    except LockedError as problem:  # whoever holds the lock tells its own night
-        night = _known_before(journal.path)
-        night.number = 0
-        _failed(night, problem)
     except Exception as problem:
         _failed(night, problem)
+        stuck = isinstance(problem, LockedError) and problem.hours > _longest_hours(settings)
     night.ended, night.seconds = now(), round(time.monotonic() - began, 3)
-    if night.exit_code == LockedError.exit_code:
-        journal("locked", why=night.problem)
+    if night.exit_code == LockedError.exit_code:  # whoever holds the lock tells its own night
+        journal("locked", why=night.problem, stuck=stuck)
+        if stuck:
+            night.todo = f"It hangs: no run takes {_longest_hours(settings):g} hours. " + _STOP_IT
+            tell(night, settings.nightly, journal)
         return night
     tell(night, settings.nightly, journal)
     journal("ended", **msgspec.to_builtins(night))
@@ -79,26 +81,28 @@ def _known_before(journal: Path) -> Night:
     except msgspec.ValidationError:
         night = Night()
     return msgspec.structs.replace(
-        night, run=0, last_good=night.last_good_night, state="failed", exit_code=1, started=now(),
-        folder="", problem="", todo="", due=[], sync={}, changes={},
+        night, number=0, run=0, last_good=night.last_good_night, state="failed", exit_code=1,
+        started=now(), folder="", problem="", todo="", due=[], sync={}, changes={},
     )  # fmt: skip
+
+
+def _longest_hours(settings: Settings) -> float:
+    """A sync stops asking at its deadline; two hours more are enough for the rest (convention)."""
+    return settings.connection.deadline_hours + 2
 
 
 def _failed(night: Night, problem: Exception) -> None:
     night.state, night.problem, night.folder = "failed", in_words(problem), ""
+    night.changes = {}
     night.todo, night.exit_code = "Please report it.", 1
     if isinstance(problem, CartNrmError):
         night.todo, night.exit_code = problem.hint, problem.exit_code
     elif isinstance(problem, (sqlite3.Error, OSError)):
         night.exit_code = StoreError.exit_code
-        night.problem = f"The store or an output cannot be used: {_reason(problem)}."
+        night.problem = f"The store or an output cannot be used: {store_reason(problem)}."
         night.todo = store_hint(problem)
     if isinstance(problem, Alarm):
         night.state = "alarm"
-
-
-def _reason(problem: sqlite3.Error | OSError) -> str:
-    return str(problem.strerror if isinstance(problem, OSError) else problem)
 
 
 class _NightWork:
@@ -110,7 +114,9 @@ class _NightWork:
 
     def run(self, progress: Tell | None, accept_vanished: bool, sleep: Any) -> None:
         need_room(self.settings)
+        _need_store(self.settings.store, self.night)
         with Store(self.settings.store) as store:
+            check_soundness(store, time.time())
             self.night.last_complete = store.last_complete()
             codes = load_codes(
                 self.settings.site_mappings,
@@ -134,6 +140,8 @@ class _NightWork:
                 self.night.changes = dict(Counter(one.kind for one in changes.changes))
             self.night.state = "complete" if pulled.state == "complete" else "partial"
             self.night.exit_code = pulled.exit_code
+            if pulled.due:
+                self.night.todo = "What came is kept; the next night asks for what is due."
             self._publish(self._write(store, study, changes))
             remember(store, said)
         prune(self.folder, self.settings.nightly.keep, self.journal)
@@ -143,7 +151,11 @@ class _NightWork:
         fields = ("received", "stored", "unchanged", "deleted", "rejected", "requests")
         night.run, night.slices_due = pulled.run, pulled.slices_due
         night.sync = {name: getattr(pulled, name) for name in fields}
-        night.due = [f"{due.type} ({due.patients}): {due.reason}" for due in pulled.due]
+        reasons: dict[str, list[str]] = {}
+        for due in pulled.due:
+            reason = due.reason.removeprefix(f"{due.type} search: ")
+            reasons.setdefault(reason, []).append(f"{due.type} ({due.patients})")
+        night.due = [f"{', '.join(parts)}: {reason}" for reason, parts in reasons.items()]
         night.last_complete, night.resources = store.last_complete(), store.counts()
         night.store_bytes = self.settings.store.stat().st_size
         self.journal(
@@ -201,6 +213,16 @@ def need_room(settings: Settings) -> None:
                 " for; nothing was begun.",
                 "Make room, or lower nightly.free-mb.",
             )
+
+
+def _need_store(store: Path, last: Night) -> None:
+    """StoreError when the store of the last night is gone: a new one would lose all decisions."""
+    if last.store_bytes and not (store.exists() and store.stat().st_size):
+        raise StoreError(
+            f"The store {store} is gone or empty; the last night had {last.store_bytes:,} bytes.",
+            "Is its disk mounted? If it is lost, restore the backup. To begin anew: `cart-nrm sync`"
+            " by hand.",
+        )
 
 
 def nights(folder: Path) -> list[Path]:

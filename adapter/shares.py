@@ -15,20 +15,25 @@ import msgspec
 import zstandard
 from msgspec.structs import replace
 
+from adapter.errors import StoreError
 from adapter.patient import Classifier, Share
 from adapter.pool import spread
-from adapter.store import Store
+from adapter.store import DAMAGED, Store
 
 _TOGETHER = 50  # patients: one task of a process, and one transaction of remembering
 _WORTH_A_POOL = 200  # patients: below this, starting processes takes longer than the work
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Share)
+_pack = zstandard.ZstdCompressor(level=1, write_checksum=True).compress
 _unpack = zstandard.ZstdDecompressor().decompress
 
 
 def _decode(packed: bytes) -> Share:
-    return _decoder.decode(_unpack(packed))
+    try:
+        return _decoder.decode(_unpack(packed))
+    except zstandard.ZstdError as problem:
+        raise StoreError("A remembered answer of the store is changed.", DAMAGED) from problem
 
 
 def shares_of(
@@ -69,7 +74,7 @@ class _Work:
         """(patient, packed share) of those who have any resource."""
         self.opened = self.opened or Store(self.path, create=False)
         return [
-            (record.patient, zstandard.compress(_encode(self.classify(record)), 1))
+            (record.patient, _pack(_encode(self.classify(record))))
             for record in self.opened.records(None, patients)
         ]
 

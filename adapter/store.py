@@ -4,6 +4,7 @@ Versions are only ever added. The newest version of a resource at a given run is
 saw, so any past night can be replayed bit for bit.
 """
 
+import errno
 import json
 import os
 import sqlite3
@@ -58,16 +59,26 @@ class Kept(NamedTuple):
 
 #: What SQLite says of a file whose bytes were changed by something else than SQLite.
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_QUOTES = " with text "
+DAMAGED = (
+    "The store is damaged: keep the file, restore the last backup, and the next night catches up;"
+    " see docs/nightly.md."
+)
 
 
 def store_hint(problem: Exception) -> str:
     """What to do about a store that SQLite or the disk refused."""
-    if getattr(problem, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
-        return (
-            "The store is damaged: keep the file, restore the last backup, and the next night"
-            " catches up; see docs/nightly.md."
-        )
+    code = getattr(problem, "sqlite_errorcode", 0) & 0xFF
+    if code in _DAMAGED or _QUOTES in str(problem):
+        return DAMAGED
+    if code == sqlite3.SQLITE_FULL or getattr(problem, "errno", 0) == errno.ENOSPC:
+        return "Make room on its disk; nothing is lost, the next night goes on from here."
     return "Check the path, the permissions and the free space."
+
+
+def store_reason(problem: Exception) -> str:
+    """What SQLite or the disk says, without the row that is quoted when its text is damaged."""
+    return str(getattr(problem, "strerror", None) or problem).split(_QUOTES)[0]
 
 
 class Store:
@@ -97,7 +108,7 @@ class Store:
             prepare(self.db, self.path)
         except (sqlite3.Error, OSError) as problem:
             raise StoreError(
-                f"The store {self.path} cannot be opened: {problem}.",
+                f"The store {self.path} cannot be opened: {store_reason(problem)}.",
                 store_hint(problem),
             ) from problem
 
@@ -246,9 +257,10 @@ class Store:
     def last_complete(self) -> str | None:
         """When the last sync ended that left nothing due."""
         row = self.db.execute(
-            "SELECT max(ended) FROM run WHERE kind = 'sync' AND state = 'complete'"
+            "SELECT ended FROM run WHERE kind = 'sync' AND state = 'complete'"
+            " ORDER BY id DESC LIMIT 1"  # not the latest: a clock may have been wrong for a night
         ).fetchone()
-        return None if row[0] is None else str(row[0])
+        return None if row is None else str(row[0])
 
     # -- small state -----------------------------------------------------------------------
 

@@ -61,6 +61,8 @@ class Night(msgspec.Struct):
     @property
     def sentence(self) -> str:
         """The subject of a message."""
+        if not self.number:
+            return f"cart-nrm night did not begin (exit {self.exit_code})"
         return f"cart-nrm night {self.number}: {self.state}" + (
             f" (exit {self.exit_code})" if self.exit_code else ""
         )
@@ -69,11 +71,12 @@ class Night(msgspec.Struct):
 def tell(night: Night, settings: Nightly, journal: Callable[..., None]) -> None:
     """All the ways that are set; each failure is journaled and the next way is tried."""
     ways: list[tuple[str, Callable[[], None]]] = []
-    if settings.metrics:
+    mine = night.exit_code != LockedError.exit_code  # that files grow old is the alarm then
+    if mine and settings.metrics:
         page = metrics_of(night).encode()
         # Read by another account, that of node_exporter; counts only.
         ways.append(("metrics", lambda: _write(settings.metrics, page, 0o644)))
-    if settings.heartbeat:
+    if mine and settings.heartbeat:
         beat = {"ended": night.ended, "state": night.state, "exit_code": night.exit_code}
         ways.append(("heartbeat", lambda: _write(settings.heartbeat, json.dumps(beat).encode())))
     if night.exit_code or settings.tell == "always":
@@ -124,13 +127,13 @@ def _send(night: Night, mail: Mail) -> None:
 def in_words(night: Night) -> str:
     """The night for people: what happened, what to do, the counts; only the first two if locked."""
     if night.exit_code == LockedError.exit_code:
-        return (
-            f"cart-nrm night did not begin (exit {night.exit_code})\n{night.problem}\n{night.todo}"
-        )
-    rows = [f"{night.sentence}, run {night.run}, {night.seconds:.0f} s"]
+        return "\n".join((night.sentence, night.problem, night.todo))
+    run = f", run {night.run}" if night.run else ""
+    rows = [f"{night.sentence}{run}, {night.seconds:.0f} s"]
     rows += [text for text in (night.problem, night.todo) if text]
     rows += [f"due: {due}" for due in night.due]
-    rows.append(f"recipients {night.recipients:,}, episodes {night.episodes:,}, "
+    known = "" if night.folder else "as last known: "
+    rows.append(f"{known}recipients {night.recipients:,}, episodes {night.episodes:,}, "
                 f"deaths to review {night.deaths_to_review:,}")  # fmt: skip
     rows += [f"{kind}: {count:,}" for kind, count in sorted(night.changes.items())]
     rows.append(f"last complete night: {night.last_good_night or 'none yet'}")

@@ -40,6 +40,11 @@ class Round:
         self.start = self.client.now()
         self.types = self.planner.types()
         self.before = self.ledger.states()
+        overlap = float(self.settings.overlap_seconds)
+        for one, state in self.before.items():
+            # the server's clock was ahead then or is behind now: a mark in the future marks nothing
+            if (state.watermark or 0.0) > self.start + overlap:
+                self.before[one] = state._replace(watermark=overlap, compared=None)
         self.tonight: list[Slice] = []
         self._newest: dict[str, dict[str, float]] = {}  # by type and patient: the latest update
         self.style = Style(typed=False, batch=self.client.quirks.batch_patients)

@@ -175,6 +175,10 @@ class Night(Round):
     def _finish(self) -> None:
         """Done is what was walked and compared; the rest is due, with its reason."""
         failed, run = self.intake.failed, self.report.run
+        self.report.left_out = {why: n for why, n in self.intake.left_out.items() if n}
+        if not self.report.account_holds:
+            self.report.alarms.append("The count of what came is not that of what was kept.")
+            self.intake.fail(self.tonight, "rows came that nothing accounts for")
         good = [one for one in self.tonight if one not in failed]
         fresh = {one for one in good if self.state(one).watermark is None}
         with self.store.transaction():
@@ -183,7 +187,6 @@ class Night(Round):
             self.ledger.retire(self.before.keys() - set(self.tonight))
             for one, reason in failed.items():
                 self.ledger.failed([one], reason)
-        self.report.left_out = {why: n for why, n in self.intake.left_out.items() if n}
         if self.intake.nobody:
             self.report.note(f"{self.intake.nobody} rows name no patient of this server")
         groups = Counter((one.type, reason) for one, reason in failed.items())

@@ -61,7 +61,9 @@ class SyncReport(msgspec.Struct):
             raise Alarm(
                 " ".join(self.alarms),
                 "Nothing of it was removed. If it is right, run the sync once with "
-                "--accept-vanished.",
+                "--accept-vanished."
+                if self.account_holds
+                else "Nothing is called complete. A fault of the program: please report it.",
             )
         if self.state == "partial":
             what = "; ".join(f"{due.type} ({due.patients}): {due.reason}" for due in self.due[:5])

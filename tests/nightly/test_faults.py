@@ -1,11 +1,9 @@
-"""Two at once, dead owners, half-written nights, full disks, damaged stores, old schemas."""
+"""Every fault of the campaign a few times; dead owners, half-written nights, old schemas."""
 
 import json
 import os
 import sqlite3
-import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,12 +19,22 @@ from adapter.store import Store
 from adapter.sync import sync
 from adapter.tell import in_words
 from cli import main
-from tests.nightly.ward import Ward, outcome, recipient, settings
+from tests.nightly.faults import overwrite, put_back
+from tests.nightly.trials import Case, cases, try_out
+from tests.nightly.ward import Ward, outcome, settings
 
 
 def journaled(chosen: Settings, event: str) -> list[dict[str, object]]:
     lines = (chosen.nightly.folder / "journal.jsonl").read_text().splitlines()
     return [found for line in lines if (found := json.loads(line))["event"] == event]
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name.replace(" ", "-"))
+def test_nothing_is_lost_nothing_is_silent_and_the_next_night_is_right(case: Case) -> None:
+    """Each case of the campaign with a few of its faults; `make campaign` takes them all."""
+    verdict = try_out(case, tries=2)
+    assert ([], [], []) == (verdict.lost, verdict.silent, verdict.after)
+    assert verdict.nights
 
 
 # -- the lock --------------------------------------------------------------------------------
@@ -153,65 +161,9 @@ def test_too_little_space_begins_nothing(tmp_path: Path, hospital: Ward) -> None
     assert not (tmp_path / "cart.db").exists()
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A memory disk of 4 MB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small disk")
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("this machine does not allow mounts")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=False)
-
-
-def test_a_disk_that_fills_up(small_disk: Path, hospital: Ward) -> None:
-    """The night fails with 14, `latest` stays whole, and the next night with room is right."""
-    chosen = settings(small_disk, hospital.base)
-    assert ("complete", 0) == outcome(run_night(chosen))
-    before = (small_disk / "nights" / "latest").resolve()
-    filler = small_disk / "filler"
-    filler.write_bytes(b"x" * (os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_bsize))
-    hospital.put(*recipient("synthetic-0004"))
-    night = run_night(chosen)
-    assert ("failed", 14) == outcome(night)
-    assert before == (small_disk / "nights" / "latest").resolve()
-    filler.unlink()
-    night = run_night(chosen)
-    assert ("complete", 0, 3) == (*outcome(night), night.recipients)
-
-
-def test_a_read_only_store(small_disk: Path, hospital: Ward) -> None:
-    """Exit 14 and the reason; nothing is told as done."""
-    chosen = settings(small_disk, hospital.base)
-    run_night(chosen)
-    remount = ["mount", "-o", "remount,ro", str(small_disk)]
-    if subprocess.run(remount, capture_output=True, check=False).returncode:
-        pytest.skip("this machine does not allow remounts")
-    night = run_night(chosen)
-    assert ("failed", 14) == outcome(night)
-    assert "cannot be" in night.problem
-
-
-def overwrite(whole: bytes, start: int, length: int) -> bytes:
-    """The file's bytes with some of them turned into nonsense."""
-    return whole[:start] + b"\xff" * length + whole[start + length :]
-
-
 def files_of(folder: Path) -> dict[str, bytes]:
     """Every file of a night's folder with its bytes."""
     return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def restore(store: Path, content: bytes) -> None:
-    """Put a copy in the place of the store, as an operator does: without the journal beside it."""
-    for beside in store.parent.glob(f"{store.name}-*"):
-        beside.unlink()
-    store.write_bytes(content)
 
 
 def test_a_damaged_store_and_its_backup(tmp_path: Path, hospital: Ward) -> None:
@@ -223,45 +175,14 @@ def test_a_damaged_store_and_its_backup(tmp_path: Path, hospital: Ward) -> None:
     store, latest = tmp_path / "cart.db", next(tmp_path.rglob("latest"))
     good, backup, size = latest.resolve(), store.read_bytes(), store.stat().st_size
     before = files_of(good)
-    restore(store, overwrite(backup, 2 * size // 5, size // 5))
+    put_back(store, overwrite(backup, 2 * size // 5, size // 5))
     result = CliRunner().invoke(main, command)
     assert 14 == result.exit_code
     assert "restore the last backup" in result.stdout
     assert "Traceback" not in result.output
     assert (good, before) == (latest.resolve(), files_of(good))
-    restore(store, backup)
+    put_back(store, backup)
     assert 0 == CliRunner().invoke(main, command).exit_code
-
-
-def test_each_damaged_page_is_told_or_does_not_matter(chosen: Settings) -> None:
-    """Page by page: 14 with what to do, or (a page nobody reads) the same outcomes as before."""
-    good = run_night(chosen)
-    whole, told = chosen.store.read_bytes(), 0
-    for start in range(0, len(whole), 4096):
-        restore(chosen.store, overwrite(whole, start, 4096))
-        night = run_night(chosen)
-        if night.exit_code:
-            assert ("failed", 14) == outcome(night)
-            assert "restore the last backup" in night.todo
-            told += 1
-        else:
-            assert (good.outcomes, good.resources) == (night.outcomes, night.resources)
-    assert told > len(whole) // 4096 // 2
-
-
-def test_a_server_that_answers_too_late(chosen: Settings, hospital: Ward) -> None:
-    """One type never answers in time: partial, named with its reason; the next night is right."""
-    impatient = chosen.connection.model_copy(update={"timeout_seconds": 0.3})
-    chosen = chosen.model_copy(update={"connection": impatient})
-    hospital.slow = {"Encounter"}
-    night = run_night(chosen)
-    hospital.answer.set()
-    assert ("partial", 20) == outcome(night)
-    assert ["Encounter (2): Encounter search: The server did not answer within 0.3 s."] == night.due
-    hospital.slow = set()
-    night = run_night(chosen)
-    assert ("complete", 0, []) == (*outcome(night), night.due)
-    assert 1 == night.resources["Encounter"]
 
 
 def test_a_fault_of_ours_is_told_by_place_not_by_text(
@@ -286,11 +207,11 @@ def test_an_older_store_is_copied_and_then_migrated(chosen: Settings) -> None:
     """Schema 1 becomes the present one; the copy beside it still is schema 1."""
     run_night(chosen)
     with Store(chosen.store) as store:
-        store.db.execute("DROP TABLE night")
-        store.db.execute("DROP TABLE erased")
-        store.db.execute("DROP INDEX version_by_run")
-        store.set_meta("schema", "1")
         held_before = store.counts()
+        for newer in ("TABLE night", "TABLE erased", "INDEX version_by_run", "TABLE judged",
+                      "TABLE live"):  # fmt: skip
+            store.db.execute(f"DROP {newer}")
+        store.set_meta("schema", "1")
     assert ("complete", 0) == outcome(run_night(chosen))
     copy = chosen.store.with_name("cart.db.schema1.backup")
     assert 0o600 == copy.stat().st_mode & 0o777

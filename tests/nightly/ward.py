@@ -1,15 +1,17 @@
 """A small synthetic hospital whose data the tests change between nights."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from adapter.config import Connection, Nightly, Settings
 from adapter.tell import Night
-from examples.endpoint import Endpoint
-from examples.shelf import Refused, Shelf
+from examples.endpoint import Endpoint, Handler
+from examples.shelf import Body, Entry, Refused, Shelf, stamp
 from tests.builders import condition, encounter, observation, patient, procedure
 
 Resource = dict[str, Any]
@@ -48,19 +50,57 @@ def sepsis(on: str = "2025-06-18") -> Resource:
 
 
 class Ward:
-    """The server's shelf, its address, and the types it refuses or gives too late."""
+    """The server's shelf, its address, and its moods.
 
-    def __init__(self, shelf: Shelf, base: str) -> None:
-        self.shelf, self.base = shelf, base
+    Types it refuses, gives too late or says it has none of; after how many requests it hangs up;
+    what it answers instead of FHIR; by how many seconds its clock is ahead.
+    """
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf, self.base = shelf, ""
+        self.open = ExitStack()
         self.refused: set[str] = set()
         self.says = "not tonight"
         self.slow: set[str] = set()
+        self.empty: set[str] = set()
         self.answer = threading.Event()
+        self.hangs_up_after: int | None = None
+        self.instead = b""
+        self.ahead = 0.0
+        self.asked = 0
 
     def put(self, *resources: Resource) -> None:
         """New or changed resources."""
         for resource in resources:
             self.shelf.put({**resource, "meta": {}})
+
+    def begin(self, port: int = 0) -> None:
+        """Answer from now on."""
+        self.base = self.open.enter_context(_served(self.shelf, port))
+
+    @contextmanager
+    def off(self) -> Iterator[None]:
+        """Nobody listens at its address."""
+        self.open.close()
+        try:
+            yield
+        finally:
+            self.begin(urlsplit(self.base).port or 0)
+
+    @contextmanager
+    def mood(self, **moods: Any) -> Iterator[None]:
+        """In another mood until the end."""
+        before = {name: getattr(self, name) for name in moods}
+        self.asked = 0
+        for name, value in moods.items():
+            setattr(self, name, value)
+        try:
+            yield
+        finally:
+            self.answer.set()
+            self.answer = threading.Event()
+            for name, value in before.items():
+                setattr(self, name, value)
 
     def delete(self, kind: str, name: str) -> None:
         """One resource is gone."""
@@ -75,29 +115,69 @@ class _Grumpy(Shelf):
             raise Refused(500, "exception", self.ward.says)
         if self.ward is not None and kind in self.ward.slow:
             self.ward.answer.wait()
+        if self.ward is not None and kind in self.ward.empty:
+            return []
         return super().search(kind, query)
+
+    def put(self, resource: Resource, body: Body | None = None) -> Entry:
+        if self.ward is not None and self.ward.ahead:
+            when = stamp(datetime.now(UTC) + timedelta(seconds=self.ward.ahead))
+            resource, body = {**resource, "meta": {"lastUpdated": when}}, None
+        return super().put(resource, body)
+
+
+class _Moody(Handler):
+    def answer(self, work: Callable[[], tuple[int, Body | Resource | None]]) -> None:
+        ward = getattr(self.server.shelf, "ward", None)
+        assert ward is not None
+        ward.asked += 1
+        if ward.hangs_up_after is not None and ward.asked > ward.hangs_up_after:
+            self.close_connection = True
+        elif ward.instead:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(ward.instead)))
+            self.end_headers()
+            self.wfile.write(ward.instead)
+        else:
+            super().answer(work)
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        ward = getattr(self.server.shelf, "ward", None)
+        now = datetime.now(UTC).timestamp() if timestamp is None else timestamp
+        return super().date_time_string(now + (ward.ahead if ward is not None else 0))
+
+
+@contextmanager
+def _served(shelf: Shelf, port: int = 0) -> Iterator[str]:
+    """The shelf as a server, until the end; gives its FHIR base."""
+    server = Endpoint(shelf, port)
+    server.RequestHandlerClass = _Moody
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield server.base_url
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @contextmanager
 def ward() -> Iterator[Ward]:
     """A served hospital with two recipients, one of whom died of infection, and a neighbour."""
     shelf = _Grumpy()
-    server = Endpoint(shelf)
-    shelf.ward = Ward(shelf, server.base_url)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
+    shelf.ward = Ward(shelf)
     shelf.ward.put(
         *recipient("synthetic-0001"),
         *recipient("synthetic-0002", sepsis(), died="2025-06-21"),
         *about("synthetic-0003", patient(), condition("cm|I10", on="2025-01-15")),
     )
+    shelf.ward.begin()
     try:
         yield shelf.ward
     finally:
         shelf.ward.answer.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        shelf.ward.open.close()
 
 
 def settings(folder: Path, base: str, **nightly: Any) -> Settings:

@@ -21,7 +21,7 @@ from adapter.config import Settings
 from adapter.nightly import run_night
 from adapter.store import Store
 from tests.builders import SYSTEMS, condition, encounter, lab, patient
-from tests.nightly.campaign import cohort
+from tests.nightly.site import cohort
 from tests.nightly.ward import Resource, Ward, about, recipient, relapse, sepsis, settings, ward
 
 OVERLAY = "action,concept,subconcept,system,code,match,display,signed,dated\n"
