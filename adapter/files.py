@@ -78,17 +78,24 @@ def entries(
     name = portion.file.name
     try:
         for first, block in blocks(portion):
-            for number, line in enumerate(block, first):
-                if wanted is not None and not wanted(line):
-                    yield None
-                elif isinstance(line, TooLong):
-                    yield Reject(f"{name}:{number}", "the line is longer than 64 MB", line)
-                elif raw := stripped(line):
-                    yield from opened(raw, f"{name}:{number}" if number else name)
+            yield from filed(enumerate(block, first), name, wanted)
     except DAMAGE:
         yield Reject(name, "the compressed file is damaged or cut off here", b"")
     except OSError as problem:
         raise StoreError(f"{portion.file} cannot be read: {problem.strerror}.") from None
+
+
+def filed(
+    numbered: Iterable[tuple[int, bytes]], name: str, wanted: Callable[[bytes], bool] | None = None
+) -> Iterator[Envelope | Reject | None]:
+    """Everything in some lines of a file called `name`, wherever they were read."""
+    for number, line in numbered:
+        if wanted is not None and not wanted(line):
+            yield None
+        elif isinstance(line, TooLong) or len(line) >= _LONGEST_LINE:
+            yield Reject(f"{name}:{number}", "the line is longer than 64 MB", line[:1000])
+        elif raw := stripped(line):
+            yield from opened(raw, f"{name}:{number}" if number else name)
 
 
 def stripped(line: bytes) -> bytes:

@@ -128,26 +128,31 @@ class _Seen(NamedTuple):
     lines: int
 
 
-class _First:
+class First:
     """The first look: everybody in a portion, and those with a trace."""
 
     def __init__(self, codes: Codes) -> None:
         self.sieve = Sieve(codes)
 
     def __call__(self, portion: Portion) -> _Seen:
-        everybody, traced, sieve, read = set[str](), set[str](), self.sieve, 0
+        """What is in one portion."""
+        everybody, traced, read = set[str](), set[str](), 0
         with suppress(*DAMAGE, OSError):  # the second look tells of it
             for _, block in blocks(portion):
                 read += len(block)
-                for line in block:
-                    patient, trace = sieve(line)
-                    if patient is None:
-                        self._closer(stripped(line), everybody, traced)
-                        continue
-                    everybody.add(patient)
-                    if trace:
-                        traced.add(patient)
+                self.look(block, everybody, traced)
         return _Seen(everybody, traced, read)
+
+    def look(self, lines: Iterable[bytes], everybody: set[str], traced: set[str]) -> None:
+        """Add whom these lines are about, and those with a trace among them."""
+        for line in lines:
+            patient, trace = self.sieve(line)
+            if patient is None:
+                self._closer(stripped(line), everybody, traced)
+                continue
+            everybody.add(patient)
+            if trace:
+                traced.add(patient)
 
     def _closer(self, raw: bytes, everybody: set[str], traced: set[str]) -> None:
         """A Bundle, or something of an odd shape: whose it is the envelope knows."""
@@ -158,22 +163,24 @@ class _First:
                     traced.add(one.patient)
 
 
-class _Second:
+class Second:
     """The second look: the entries of some patients, and how many were passed over."""
 
     def __init__(self, kept: frozenset[str]) -> None:
         self.kept = kept
 
     def __call__(self, portion: Portion) -> tuple[list[Entry], int]:
+        """Their entries in one portion, and how many others there are."""
         taken, passed_over = list[Entry](), 0
-        for one in entries(portion, self._wanted):
+        for one in entries(portion, self.wanted):
             if one is None or (isinstance(one, Envelope) and one.patient not in self.kept):
                 passed_over += 1
             else:
                 taken.append(one)
         return taken, passed_over
 
-    def _wanted(self, raw: bytes) -> bool:
+    def wanted(self, raw: bytes) -> bool:
+        """Is this line about one of them, or can only a closer look tell?"""
         try:
             owner = _owner(_owned(raw))
         except (ValueError, RecursionError):
@@ -192,7 +199,7 @@ class Sifted:
         everybody, traced = set[str](), set[str]()
         self._pieces: list[Portion] = []
         before = 0
-        looks = spread(_First(codes), pieces, self._workers)
+        looks = spread(First(codes), pieces, self._workers)
         for piece, seen in zip(pieces, looks, strict=True):
             everybody |= seen.everybody
             traced |= seen.traced
@@ -205,6 +212,6 @@ class Sifted:
 
     def takings(self) -> Iterator[tuple[str, list[Entry], int]]:
         """(file, entries kept, entries passed over) portion by portion."""
-        looks = spread(_Second(self.kept), self._pieces, self._workers)
+        looks = spread(Second(self.kept), self._pieces, self._workers)
         for piece, (taken, passed_over) in zip(self._pieces, looks, strict=True):
             yield piece.file.name, taken, passed_over
