@@ -1,0 +1,155 @@
+"""What a night finds out about itself: a changed store, a store that is gone, rows unaccounted for,
+a lock that hangs, settings that cannot be read.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import zstandard
+from click.testing import CliRunner
+from pytest_httpserver import HTTPServer
+
+from adapter import soundness
+from adapter.config import Settings
+from adapter.lock import held
+from adapter.nightly import run_night
+from adapter.soundness import check_soundness
+from adapter.store import Store
+from adapter.sync.intake import Intake
+from adapter.tell import in_words
+from cli import main
+from tests.nightly.site import Site
+from tests.nightly.ward import Ward, outcome, recipient, settings
+
+CHANGES: dict[str, Callable[[Store], object]] = {
+    "a body": lambda store: store.db.execute(
+        "UPDATE version SET dictionary = NULL, body = ? WHERE id = 1",
+        (zstandard.compress(b'{"resourceType": "Patient"}'),),
+    ),
+    "which version is the newest": lambda store: store.db.execute(
+        "UPDATE newest SET version = version + 1 WHERE type = 'Procedure'"
+    ),
+    "the running count": lambda store: store.db.execute("UPDATE live SET held = held + 1"),
+    "a remembered answer": lambda store: store.db.execute(
+        "UPDATE judged SET share = substr(share, 1, length(share) - 4) || x'00000000'"
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_what_was_changed_behind_our_back_is_found(chosen: Settings, what: str) -> None:
+    """Each kind of row that carries data: 14, restore the backup, and no new outputs."""
+    run_night(chosen)
+    with Store(chosen.store) as store:
+        CHANGES[what](store)
+    night = run_night(chosen)
+    assert ("failed", 14, "") == (*outcome(night), night.folder)
+    assert "restore the last backup" in night.todo
+
+
+def test_a_damaged_text_is_not_quoted(tmp_path: Path, hospital: Ward) -> None:
+    """SQLite's complaint quotes the whole text, which may name a patient: we say the column."""
+    site = Site(tmp_path, hospital.base)
+    site.night()
+    with Store(site.chosen.store) as store:
+        store.db.execute("UPDATE newest SET patient = CAST(x'43616e617279ff' AS TEXT)")
+    for command in ("nightly", "status", "classify"):
+        ended = site.command(command)
+        assert "Canary" not in ended.text, command
+    assert "Canary" not in (site.chosen.nightly.folder / "journal.jsonl").read_text()
+
+
+def test_a_large_store_is_checked_once_a_week(
+    chosen: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in between; at once after a clock that was ahead."""
+    run_night(chosen)
+    monkeypatch.setattr(soundness, "_SMALL_BYTES", 0)
+    with Store(chosen.store) as store:
+        now = float(store.meta("checked") or 0)
+        for days, last in ((1, now), (6, now), (8, now + 8 * 86_400), (2, now + 2 * 86_400)):
+            check_soundness(store, now + days * 86_400)
+            assert last == pytest.approx(float(store.meta("checked") or 0))
+
+
+@pytest.mark.parametrize("left", [None, b""])
+def test_a_store_that_is_gone_is_not_begun_anew(chosen: Settings, left: bytes | None) -> None:
+    """An unmounted disk, an emptied file: the decisions were in it. By hand one may begin anew."""
+    run_night(chosen)
+    chosen.store.unlink()
+    if left is not None:
+        chosen.store.write_bytes(left)
+    night = run_night(chosen)
+    assert ("failed", 14) == outcome(night)
+    assert "gone or empty" in night.problem
+    assert "Is its disk mounted?" in night.todo
+    config = chosen.store.with_name("study.toml")
+    config.write_text(f'store = "cart.db"\nserver = "{chosen.server}"\n')
+    assert 0 == CliRunner().invoke(main, ["sync", "--config", str(config)]).exit_code
+    assert ("complete", 0) == outcome(run_night(chosen))
+
+
+def test_rows_that_nothing_accounts_for_stop_the_night(
+    chosen: Settings, hospital: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Received is not stored + unchanged + left out: 21, outputs as they were, all asked again."""
+    run_night(chosen)
+    before = (chosen.nightly.folder / "latest").resolve()
+    hospital.put(*recipient("synthetic-0004"))
+    count = Intake._count
+    monkeypatch.setattr(
+        Intake, "_count", lambda self, kept: count(self, kept._replace(stored=kept.stored + 1))
+    )
+    night = run_night(chosen)
+    assert ("alarm", 21, before) == (*outcome(night), (chosen.nightly.folder / "latest").resolve())
+    assert "The count of what came is not that of what was kept." == night.problem
+    assert "please report it" in night.todo
+    assert "--accept-vanished" not in night.todo
+    monkeypatch.undo()
+    night = run_night(chosen)
+    assert ("complete", 0, 3) == (*outcome(night), night.recipients)
+
+
+@pytest.mark.parametrize(("hours", "told"), [(1, 0), (23, 1)])
+def test_a_lock_that_hangs_is_told(
+    tmp_path: Path, hospital: Ward, httpserver: HTTPServer, hours: int, told: int
+) -> None:
+    """Longer than a run may take: webhook and mail say so; heartbeat and metrics grow old."""
+    httpserver.expect_request("/hook").respond_with_data("ok")
+    (tmp_path / "hook").write_text(httpserver.url_for("/hook"))
+    chosen = settings(tmp_path, hospital.base, webhook_file=tmp_path / "hook")
+    run_night(chosen)
+    files = [(tmp_path / name).read_bytes() for name in ("beat.json", "night.prom")]
+    with held(chosen.store, "nightly"):
+        lock = chosen.store.with_name("cart.db.lock")
+        owner = json.loads(lock.read_text())
+        since = datetime.now(UTC) - timedelta(hours=hours)
+        lock.write_text(json.dumps({**owner, "since": since.isoformat()}))
+        night = run_night(chosen)
+    assert ("failed", 15) == outcome(night)
+    assert told == len(httpserver.log)
+    assert files == [(tmp_path / name).read_bytes() for name in ("beat.json", "night.prom")]
+    if told:
+        assert f"process {os.getpid()}" in httpserver.log[0][0].get_json()["text"]
+        assert "It hangs: no run takes 22 hours." in in_words(night)
+
+
+def test_settings_that_cannot_be_read_let_the_heartbeat_grow_old(
+    tmp_path: Path, hospital: Ward
+) -> None:
+    """Nobody can be told where to tell: exit 10, and the files people watch are not renewed."""
+    site = Site(tmp_path, hospital.base)
+    site.night()
+    watched = [tmp_path / "beat.json", tmp_path / "night.prom"]
+    for path in watched:
+        os.utime(path, (time.time() - 90_000, time.time() - 90_000))
+    site.config.write_text(site.config.read_text() + "stoer = 1\n")
+    ended = site.night()
+    assert 10 == ended.code
+    assert "unknown key 'nightly.stoer'" in ended.text
+    assert all(time.time() - path.stat().st_mtime > 86_400 for path in watched)
