@@ -4,7 +4,7 @@
 
 A number of seconds says little on a shared machine; the ratio to the decoder does. Every stage is a
 fresh process; CPU time counts its workers, and so does its memory. The inputs are synthetic, made
-anew where they are not there yet (100,000 patients are 7 GB), and equal on every machine.
+anew where they are not there yet (7 GB for 100,000 patients), and equal on every machine.
 """
 
 import argparse
@@ -13,30 +13,34 @@ from pathlib import Path
 
 from adapter.words import table
 from benchmarks.figures import DECODE, Figures, Series
-from benchmarks.hospital import mixed, recipients_only
+from benchmarks.hospital import Hospital, mixed, recipients_only
 from benchmarks.measure import ROOT, keep, machine
 from benchmarks.stages import Bench, registry, whole_export
 
-ROUNDS, LARGE = 3, 50_000  # a larger hospital is measured once
+LARGE = 2_000_000  # resources; a larger hospital is measured once
 
 
-def measure(sizes: list[int], recipients: int, work: Path) -> Figures:
+def measure(sizes: list[int], recipients: int, work: Path, rounds: int) -> Figures:
     """Run all stages; what is measured is said as it comes."""
     say = partial(print, flush=True)
     figures = Figures(machine(), [])
     for patients in sorted(sizes):
         hospital = mixed(work / f"export-{patients}", patients)
         say(f"An export: {hospital.in_words}")
-        bench = Bench(hospital, work / "stores", 1 if patients > LARGE else ROUNDS, say)
+        bench = Bench(hospital, work / "stores", _rounds(hospital, rounds), say)
         whole_export(bench)
         figures.exports.append(bench.series)
     if recipients:
         hospital = recipients_only(work / f"registry-{recipients}", recipients)
         say(f"A registry: {hospital.in_words}")
-        bench = Bench(hospital, work / "stores", ROUNDS, say)
+        bench = Bench(hospital, work / "stores", _rounds(hospital, rounds), say)
         registry(bench)
         figures.registry = bench.series
     return figures
+
+
+def _rounds(hospital: Hospital, rounds: int) -> int:
+    return 1 if hospital.resources > LARGE else rounds
 
 
 def in_words(series: Series) -> str:
@@ -55,10 +59,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--patients", type=int, nargs="*", default=[1_000, 10_000])
     parser.add_argument("--registry", type=int, default=10_000, metavar="RECIPIENTS")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "bench")
     parser.add_argument("--keep", type=Path, help="a JSON file for the figures")
     wanted = parser.parse_args()
-    figures = measure(wanted.patients, wanted.registry, wanted.work)
+    figures = measure(wanted.patients, wanted.registry, wanted.work, wanted.rounds)
     for series in (*figures.exports, *filter(None, [figures.registry])):
         print("\n" + in_words(series))
     keep(figures, wanted.keep)

@@ -23,7 +23,8 @@ AGAIN = "classify again, nothing changed"
 NIGHT_LOAD = "load of a night, 0.1 % changed"
 NIGHT = "classify after that night"
 EXPORT = "export cohort.csv"
-REPORT = "report"
+REPORT = "report, validating what it rests on"
+REPORT_AGAIN = "report again"
 
 
 class Series(msgspec.Struct):

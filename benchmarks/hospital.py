@@ -50,8 +50,8 @@ def mixed(folder: Path, patients: int) -> Hospital:
 
 
 def recipients_only(folder: Path, recipients: int) -> Hospital:
-    """A registry: all are recipients, with weekly laboratories."""
-    study = generate(StudyShape(recipients, recipients, SEED, labs="weekly"))
+    """A registry: all are recipients, with daily laboratories in the first month."""
+    study = generate(StudyShape(recipients, recipients, SEED))
     return _written(folder, recipients, recipients, study)
 
 

@@ -18,10 +18,13 @@ from benchmarks.figures import (
     NIGHT,
     NIGHT_LOAD,
     REPORT,
+    REPORT_AGAIN,
     Series,
 )
 from benchmarks.hospital import Hospital, night
 from benchmarks.measure import cart_nrm, cost_of
+
+NIGHTS = 3
 
 
 class Bench:
@@ -73,31 +76,38 @@ def whole_export(bench: Bench) -> None:
         bench.decode()
         bench.time(LOAD_TWO, *few, "--store", two, "--workers", 2)
         bench.time(CLASSIFY_TWO, "classify", "--store", two, "--workers", 2)
-        bench.time(EXPORT, "export", bench.work / "cohort.csv", "--store", one)
-        bench.time(REPORT, "report", bench.work / "report.html", "--store", one)
+        _tell(bench, one)
         bench.decode()
         bench.time(LOAD_ALL, "load", folder, "--store", everyone, "--workers", 1)
         bench.time(CLASSIFY_ALL, "classify", "--store", everyone, "--workers", 1)
-        _weigh(bench, one)
 
 
 def registry(bench: Bench) -> None:
-    """Recipients only: a full run, and a quiet night after it."""
+    """Recipients only: a full run, and quiet nights after it."""
     loaded = bench.store("loaded")
     bench.time(LOAD_ALL, "load", bench.hospital.folder, "--store", loaded, "--workers", 1)
     changed = max(bench.hospital.recipients // 1000, 1)
-    for number in range(bench.series.rounds):
+    for _ in range(bench.series.rounds):
         bench.decode()
         one, two = _copy(bench, loaded, "one"), _copy(bench, loaded, "two")
-        news = night(bench.hospital, number, changed)
         bench.time(CLASSIFY_TWO, "classify", "--store", two, "--workers", 2)
         bench.time(CLASSIFY, "classify", "--store", one, "--workers", 1)
         bench.time(AGAIN, "classify", "--store", one, "--workers", 1)
-        bench.time(NIGHT_LOAD, "load", news, "--store", one, "--workers", 1)
-        bench.time(NIGHT, "classify", "--store", one, "--workers", 1)
-        bench.time(EXPORT, "export", bench.work / "cohort.csv", "--store", one)
-        bench.time(REPORT, "report", bench.work / "report.html", "--store", one)
-        _weigh(bench, one)
+        for number in range(NIGHTS):
+            news = night(bench.hospital, number, changed)
+            bench.time(NIGHT_LOAD, "load", news, "--store", one, "--workers", 1)
+            bench.time(NIGHT, "classify", "--store", one, "--workers", 1)
+        _tell(bench, one)
+
+
+def _tell(bench: Bench, store: Path) -> None:
+    """Cohort file and report of patients already judged, and what they weigh."""
+    cohort, report = bench.work / "cohort.csv", bench.work / "report.html"
+    bench.time(EXPORT, "export", cohort, "--store", store)
+    bench.time(REPORT, "report", report, "--store", store)
+    bench.time(REPORT_AGAIN, "report", report, "--store", store)
+    files = {"store": store, cohort.name: cohort, report.name: report}
+    bench.series.sizes = {name: file.stat().st_size for name, file in files.items()}
 
 
 def _copy(bench: Bench, store: Path, name: str) -> Path:
@@ -105,8 +115,3 @@ def _copy(bench: Bench, store: Path, name: str) -> Path:
     for part in store.parent.glob(f"{store.name}*"):
         shutil.copy(part, part.with_name(part.name.replace(store.name, target.name)))
     return target
-
-
-def _weigh(bench: Bench, store: Path) -> None:
-    files = {"store": store} | {n: bench.work / n for n in ("cohort.csv", "report.html")}
-    bench.series.sizes = {name: file.stat().st_size for name, file in files.items()}
