@@ -30,17 +30,14 @@ class Journal:
         except OSError:
             return
         try:
-            os.write(handle, f"{self._newline(handle)}{line}\n".encode())
+            size = os.fstat(handle).st_size
+            torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+            os.write(handle, b"\n" * torn + line.encode() + b"\n")
             os.fsync(handle)
         except OSError:
             return
         finally:
             os.close(handle)
-
-    @staticmethod
-    def _newline(handle: int) -> str:
-        size = os.fstat(handle).st_size
-        return "" if size == 0 or os.pread(handle, 1, size - 1) == b"\n" else "\n"
 
 
 def last_event(path: Path, event: str) -> dict[str, Any] | None:

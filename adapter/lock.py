@@ -8,11 +8,11 @@ machines, so an owner on another machine counts as alive while it still touches 
 import fcntl
 import json
 import os
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from socket import gethostname
 from threading import Event, Thread
 from typing import Any
 
@@ -40,7 +40,8 @@ def held(store: Path, command: str) -> Iterator[dict[str, Any] | None]:
         ) from None
     try:
         died = _take(handle, path)
-        _write(handle, {"command": command, "pid": os.getpid(), "host": _host(), "since": now()})
+        _write(handle, {"command": command, "pid": os.getpid(), "host": gethostname(),
+                        "since": now()})  # fmt: skip
         stop = Event()
         Thread(target=_touch, args=(path, stop), daemon=True).start()
         try:
@@ -52,10 +53,6 @@ def held(store: Path, command: str) -> Iterator[dict[str, Any] | None]:
         os.close(handle)
 
 
-def _host() -> str:
-    return socket.gethostname()
-
-
 def _take(handle: int, path: Path) -> dict[str, Any] | None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -63,7 +60,7 @@ def _take(handle: int, path: Path) -> dict[str, Any] | None:
     except BlockingIOError:
         taken = True
     owner = _read(handle)
-    away = owner is not None and owner.get("host") != _host()
+    away = owner is not None and owner.get("host") != gethostname()
     fresh = time.time() - os.fstat(handle).st_mtime < _DEAD_AFTER_SECONDS
     if taken or (away and fresh):
         problem = LockedError(

@@ -37,7 +37,6 @@ from adapter.tell import Night, tell
 
 _NAME = re.compile(r"\d{4}-\d\d-\d\d_(\d{5,})")
 _MEGABYTE = 2**20
-_STOP_IT = "Stop that process; the next night goes on where it was."
 
 
 def run_night(
@@ -50,6 +49,7 @@ def run_night(
 ) -> Night:
     """One night, told to everybody who wants to know. Raises nothing: see `exit_code`."""
     began, stuck = time.monotonic(), False
+    longest = settings.connection.deadline_hours + 2  # the rest takes less (convention)
     journal = Journal(settings.nightly.folder / "journal.jsonl", say)
     night = _known_before(journal.path)
     try:
@@ -60,12 +60,12 @@ def run_night(
             _NightWork(settings, journal, night).run(progress, accept_vanished, sleep)
     except Exception as problem:
         _failed(night, problem)
-        stuck = isinstance(problem, LockedError) and problem.hours > _longest_hours(settings)
+        stuck = isinstance(problem, LockedError) and problem.hours > longest
     night.ended, night.seconds = now(), round(time.monotonic() - began, 3)
     if night.exit_code == LockedError.exit_code:  # whoever holds the lock tells its own night
         journal("locked", why=night.problem, stuck=stuck)
         if stuck:
-            night.todo = f"It hangs: no run takes {_longest_hours(settings):g} hours. " + _STOP_IT
+            night.todo = f"It hangs: no run takes {longest:g} h. Stop it; the next night goes on."
             tell(night, settings.nightly, journal)
         return night
     tell(night, settings.nightly, journal)
@@ -84,11 +84,6 @@ def _known_before(journal: Path) -> Night:
         night, number=0, run=0, last_good=night.last_good_night, state="failed", exit_code=1,
         started=now(), folder="", problem="", todo="", due=[], sync={}, changes={},
     )  # fmt: skip
-
-
-def _longest_hours(settings: Settings) -> float:
-    """A sync stops asking at its deadline; two hours more are enough for the rest (convention)."""
-    return settings.connection.deadline_hours + 2
 
 
 def _failed(night: Night, problem: Exception) -> None:
@@ -140,8 +135,7 @@ class _NightWork:
                 self.night.changes = dict(Counter(one.kind for one in changes.changes))
             self.night.state = "complete" if pulled.state == "complete" else "partial"
             self.night.exit_code = pulled.exit_code
-            if pulled.due:
-                self.night.todo = "What came is kept; the next night asks for what is due."
+            self.night.todo = "The next night asks for what is due." if pulled.due else ""
             self._publish(self._write(store, study, changes))
             remember(store, said)
         prune(self.folder, self.settings.nightly.keep, self.journal)
@@ -220,8 +214,7 @@ def _need_store(store: Path, last: Night) -> None:
     if last.store_bytes and not (store.exists() and store.stat().st_size):
         raise StoreError(
             f"The store {store} is gone or empty; the last night had {last.store_bytes:,} bytes.",
-            "Is its disk mounted? If it is lost, restore the backup. To begin anew: `cart-nrm sync`"
-            " by hand.",
+            "Is its disk mounted? Restore the backup, or begin anew by hand with `cart-nrm sync`.",
         )
 
 

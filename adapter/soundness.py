@@ -8,15 +8,12 @@ import hashlib
 import sqlite3
 
 from adapter.errors import StoreError
+from adapter.schema import RECOUNT
 from adapter.store import DAMAGED, Store, store_reason
 
 _SMALL_BYTES = 2**25  # so small a store is checked every night: it takes less than half a second
 _EVERY_SECONDS = 7 * 86_400.0  # convention; 130 MB with 350,000 versions take 1.6 s
-_LOST = (
-    "SELECT 1 FROM newest n LEFT JOIN version v ON v.id = n.version WHERE v.hash IS NOT n.hash"
-    " UNION SELECT 1 FROM (SELECT type, sum(gone = 0) AS n FROM newest GROUP BY type)"
-    " JOIN live USING (type) WHERE n <> held"
-)
+_LOST = "SELECT 1 FROM newest n LEFT JOIN version v ON v.id = n.version WHERE v.hash IS NOT n.hash"
 _BODIES = "SELECT dictionary, body, hash FROM version WHERE body IS NOT NULL"
 
 
@@ -40,4 +37,5 @@ def check_soundness(store: Store, at: float) -> None:
         found = store_reason(problem)
     if found != "ok":
         raise StoreError(f"The check of the store found: {found}.", DAMAGED)
+    store.db.execute(RECOUNT)
     store.set_meta("checked", str(at))

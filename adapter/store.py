@@ -4,7 +4,6 @@ Versions are only ever added. The newest version of a resource at a given run is
 saw, so any past night can be replayed bit for bit.
 """
 
-import errno
 import json
 import os
 import sqlite3
@@ -71,9 +70,7 @@ def store_hint(problem: Exception) -> str:
     code = getattr(problem, "sqlite_errorcode", 0) & 0xFF
     if code in _DAMAGED or _QUOTES in str(problem):
         return DAMAGED
-    if code == sqlite3.SQLITE_FULL or getattr(problem, "errno", 0) == errno.ENOSPC:
-        return "Make room on its disk; nothing is lost, the next night goes on from here."
-    return "Check the path, the permissions and the free space."
+    return "Check the path, the permissions and the free space; nothing is lost."
 
 
 def store_reason(problem: Exception) -> str:

@@ -8,7 +8,6 @@ import smtplib
 import ssl
 from collections.abc import Callable
 from email.message import EmailMessage
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -70,15 +69,15 @@ class Night(msgspec.Struct):
 
 def tell(night: Night, settings: Nightly, journal: Callable[..., None]) -> None:
     """All the ways that are set; each failure is journaled and the next way is tried."""
-    ways: list[tuple[str, Callable[[], None]]] = []
+    ways: list[tuple[str, Callable[[], object]]] = []
     mine = night.exit_code != LockedError.exit_code  # that files grow old is the alarm then
-    if mine and settings.metrics:
+    if mine and (metrics := settings.metrics):
         page = metrics_of(night).encode()
         # Read by another account, that of node_exporter; counts only.
-        ways.append(("metrics", lambda: _write(settings.metrics, page, 0o644)))
-    if mine and settings.heartbeat:
+        ways.append(("metrics", lambda: write_atomically(metrics, page, mode=0o644)))
+    if mine and (heartbeat := settings.heartbeat):
         beat = {"ended": night.ended, "state": night.state, "exit_code": night.exit_code}
-        ways.append(("heartbeat", lambda: _write(settings.heartbeat, json.dumps(beat).encode())))
+        ways.append(("heartbeat", lambda: write_atomically(heartbeat, json.dumps(beat).encode())))
     if night.exit_code or settings.tell == "always":
         if settings.webhook_file or settings.webhook_env:
             ways.append(("webhook", lambda: _post(night, settings)))
@@ -90,11 +89,6 @@ def tell(night: Night, settings: Nightly, journal: Callable[..., None]) -> None:
         except (OSError, CartNrmError, smtplib.SMTPException, requests.RequestException,
                 ValueError) as problem:  # fmt: skip
             journal("could_not_tell", way=name, why=type(problem).__name__)
-
-
-def _write(path: Path | None, content: bytes, mode: int = 0o600) -> None:
-    if path is not None:
-        write_atomically(path, content, mode=mode)
 
 
 def _post(night: Night, settings: Nightly) -> None:
@@ -128,7 +122,7 @@ def in_words(night: Night) -> str:
     """The night for people: what happened, what to do, the counts; only the first two if locked."""
     if night.exit_code == LockedError.exit_code:
         return "\n".join((night.sentence, night.problem, night.todo))
-    run = f", run {night.run}" if night.run else ""
+    run = f", run {night.run}" * bool(night.run)
     rows = [f"{night.sentence}{run}, {night.seconds:.0f} s"]
     rows += [text for text in (night.problem, night.todo) if text]
     rows += [f"due: {due}" for due in night.due]
