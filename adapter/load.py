@@ -13,12 +13,15 @@ import msgspec
 from adapter.codes import Codes
 from adapter.envelope import TYPES, Envelope, Reject
 from adapter.files import Portion, entries, find_files
+from adapter.pool import Pool
 from adapter.sieve import Sifted
 from adapter.store import Store
 
 _BATCH = 2_000
 PASSED_OVER = "of patients without a trace of cell therapy"
+_WORTH_A_POOL = 200_000_000  # bytes: below this, starting processes takes longer than the work
 Tell = Callable[[str, int], None]
+Batch = tuple[str, list[Envelope | Reject], int]  # file, entries, how many were passed over
 
 
 class LoadReport(msgspec.Struct):
@@ -59,10 +62,7 @@ def load(
     if recipients is None:
         batches = _everything(files)
     else:
-        known = {row[0] for row in store.db.execute("SELECT DISTINCT patient FROM newest")}
-        sifted = Sifted(files, recipients, known - {""}, workers, tell)
-        report.others = sifted.others
-        batches = sifted.takings()
+        batches = _of_recipients(store, files, recipients, workers, report, tell)
     for name, batch, passed_over in batches:
         _keep(store, report, batch, not_used)
         report.read += passed_over
@@ -73,11 +73,22 @@ def load(
     return report
 
 
-def _everything(files: Iterable[Path]) -> Iterator[tuple[str, list[Envelope | Reject], int]]:
+def _everything(files: Iterable[Path]) -> Iterator[Batch]:
     for file in files:
         every = (one for one in entries(Portion(file)) if one is not None)
         while batch := list(islice(every, _BATCH)):
             yield file.name, batch, 0
+
+
+def _of_recipients(
+    store: Store, files: list[Path], codes: Codes, workers: int, report: LoadReport, tell: Tell
+) -> Iterator[Batch]:
+    known = {str(row[0]) for row in store.db.execute("SELECT DISTINCT patient FROM newest")}
+    large = sum(file.stat().st_size for file in files) >= _WORTH_A_POOL
+    with Pool(workers if large else 1) as pool:
+        sifted = Sifted(files, codes, known - {""}, pool, tell)
+        report.others = sifted.others
+        yield from sifted.takings()
 
 
 def _keep(

@@ -21,29 +21,43 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def spread(work: Callable[[Task], Answer], tasks: Iterable[Task], workers: int) -> Iterator[Answer]:
-    """`work` of each task, in their order; with one worker in this process.
+class Pool:
+    """Processes that share work; a context manager. With one worker it is this process.
 
-    `work` is sent with every task: make tasks of a tenth of a second or more. Processes start
-    afresh (spawn), because an open store must not be carried into a forked one. StoreError when one
-    of them is killed, which usually means that memory ran out.
+    They start afresh (spawn), because an open store must not be carried into a forked one.
     """
-    if workers <= 1:
-        yield from map(work, tasks)
-        return
-    waiting: deque[Future[Answer]] = deque()
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
-    try:
-        for task in tasks:
-            waiting.append(pool.submit(work, task))
-            if len(waiting) > workers * _AHEAD:
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        spawn = multiprocessing.get_context("spawn")
+        self._processes = ProcessPoolExecutor(workers, spawn) if workers > 1 else None
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._processes is not None:
+            self._processes.shutdown(wait=True, cancel_futures=True)
+
+    def spread(self, work: Callable[[Task], Answer], tasks: Iterable[Task]) -> Iterator[Answer]:
+        """`work` of each task, in their order, a few tasks ahead.
+
+        `work` is sent with every task: make tasks of a tenth of a second or more. StoreError when
+        a process is killed, which usually means that memory ran out.
+        """
+        if self._processes is None:
+            yield from map(work, tasks)
+            return
+        waiting: deque[Future[Answer]] = deque()
+        try:
+            for task in tasks:
+                waiting.append(self._processes.submit(work, task))
+                if len(waiting) > self._workers * _AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool:
-        raise StoreError(
-            "A worker process was ended from outside, perhaps because memory ran out.",
-            "Run again with fewer --workers; what was stored is kept.",
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        except BrokenProcessPool:
+            raise StoreError(
+                "A worker process was ended from outside, perhaps because memory ran out.",
+                "Run again with fewer --workers; what was stored is kept.",
+            ) from None

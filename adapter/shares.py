@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from adapter.errors import StoreError
 from adapter.patient import Classifier, Share
-from adapter.pool import spread
+from adapter.pool import Pool
 from adapter.store import DAMAGED, Store
 
 _TOGETHER = 50  # patients: one task of a process, and one transaction of remembering
@@ -55,9 +55,10 @@ def _judged(
     left = iter(patients)
     tasks = iter(lambda: list(islice(left, _TOGETHER)), [])
     work = _Work(store, classify)
-    for answers in spread(work, tasks, workers if len(patients) >= _WORTH_A_POOL else 1):
-        memory.keep(answers)
-        yield from (_decode(packed) for _, packed in answers)
+    with Pool(workers if len(patients) >= _WORTH_A_POOL else 1) as pool:
+        for answers in pool.spread(work, tasks):
+            memory.keep(answers)
+            yield from (_decode(packed) for _, packed in answers)
 
 
 class _Work:

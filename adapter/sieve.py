@@ -16,7 +16,7 @@ import msgspec
 from adapter.codes import Codes
 from adapter.envelope import Envelope, Reject, patient_named
 from adapter.files import DAMAGE, Portion, blocks, entries, opened, portions, stripped
-from adapter.pool import spread
+from adapter.pool import Pool
 
 Entry = Envelope | Reject
 Tell = Callable[[str, int], None]
@@ -135,6 +135,7 @@ class First:
         self.sieve = Sieve(codes)
 
     def __call__(self, portion: Portion) -> _Seen:
+        """Everybody in one portion, those with a trace, and its lines."""
         """What is in one portion."""
         everybody, traced, read = set[str](), set[str](), 0
         with suppress(*DAMAGE, OSError):  # the second look tells of it
@@ -170,6 +171,7 @@ class Second:
         self.kept = kept
 
     def __call__(self, portion: Portion) -> tuple[list[Entry], int]:
+        """What one portion holds of those patients, and how many entries were passed over."""
         """Their entries in one portion, and how many others there are."""
         taken, passed_over = list[Entry](), 0
         for one in entries(portion, self.wanted):
@@ -192,14 +194,13 @@ class Sifted:
     """An export sifted: whom it keeps, how many others there were, and what it holds of whom."""
 
     def __init__(
-        self, files: Iterable[Path], codes: Codes, known: Iterable[str], workers: int, tell: Tell
+        self, files: Iterable[Path], codes: Codes, known: Iterable[str], pool: Pool, tell: Tell
     ) -> None:
-        pieces = list(portions(files))
-        self._workers = min(workers, len(pieces))
+        pieces, self._pool = list(portions(files)), pool
         everybody, traced = set[str](), set[str]()
         self._pieces: list[Portion] = []
         before = 0
-        looks = spread(First(codes), pieces, self._workers)
+        looks = pool.spread(First(codes), pieces)
         for piece, seen in zip(pieces, looks, strict=True):
             everybody |= seen.everybody
             traced |= seen.traced
@@ -212,6 +213,6 @@ class Sifted:
 
     def takings(self) -> Iterator[tuple[str, list[Entry], int]]:
         """(file, entries kept, entries passed over) portion by portion."""
-        looks = spread(Second(self.kept), self._pieces, self._workers)
+        looks = self._pool.spread(Second(self.kept), self._pieces)
         for piece, (taken, passed_over) in zip(self._pieces, looks, strict=True):
             yield piece.file.name, taken, passed_over

@@ -272,6 +272,7 @@ def test_the_place_of_a_reject_is_its_line_in_the_file(tmp_path: Path, hospital:
     (tmp_path / "all.ndjson").write_bytes(b"\n".join(good))
     with pytest.MonkeyPatch.context() as patch, Store(tmp_path / "cart.db") as store:
         patch.setattr("adapter.sieve.portions", lambda files: portions(files, 100_000))
+        patch.setattr("adapter.load._WORTH_A_POOL", 0)
         load(store, [tmp_path / "all.ndjson"], recipients=load_codes(), workers=2)
         assert [("all.ndjson:2501", "not readable as JSON", 1)] == store.rejects()
 
