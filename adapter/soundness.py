@@ -26,7 +26,7 @@ def check_soundness(store: Store, at: float) -> None:
     if large and 0 <= at - float(store.meta("checked") or "-inf") < _EVERY_SECONDS:
         return
     try:
-        found = str(store.db.execute("PRAGMA integrity_check(1)").fetchone()[0])
+        found = str(store.db.execute("PRAGMA integrity_check(1)").fetchone()[0]).splitlines()[-1]
         if store.db.execute(_LOST).fetchone():
             found = "newest versions are not where they were"
         for dictionary, body, digest in store.db.execute(_BODIES):

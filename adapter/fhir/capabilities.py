@@ -72,7 +72,8 @@ def _statement(reply: Reply) -> _Statement:
     try:
         return msgspec.json.decode(reply.body, type=_Statement)
     except UNREADABLE:
-        raise Broken("The answer is not a readable capability statement.") from None
+        hint = "Is `server` the FHIR base, and not a page to log in?"
+        raise Broken("The answer is not a readable capability statement.", hint) from None
 
 
 def _read(statement: _Statement) -> Capabilities:
