@@ -99,7 +99,8 @@ def _case(match: re.Match[str], text: str, file: Path) -> Case:
         start = first + section.count("\n", 0, block.start(2))
         blocks[block[1]] = list(enumerate(block[2].splitlines(), start=start))
     if "days" not in blocks or "expect" not in blocks:
-        raise UsageError(f"{file.name}:{first}: a case needs a days block and an expect block.")
+        what = f"{file.name}:{first}: a case needs a days block and an expect block."
+        raise UsageError(what, "See docs/cases.md for how to write one.")
     rows = [_row(line, row, file.name) for line, row in blocks["days"] if _is_row(row)]
     title, _, rest = section.partition("\n")
     return Case(

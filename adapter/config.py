@@ -250,10 +250,9 @@ def secret(file: Path | None, env: str) -> str:
     if file is not None:
         try:
             return file.read_text().strip()
-        except OSError as problem:
-            raise ConfigError(
-                f"The secret file {file} cannot be read: {problem.strerror}."
-            ) from None
+        except (OSError, UnicodeDecodeError):
+            hint = "It must be text that this user may read."
+            raise ConfigError(f"The secret file {file} cannot be read.", hint) from None
     if env and os.environ.get(env):
         return os.environ[env]
     raise ConfigError("No secret is set.", "Name it with auth.secret-file or auth.secret-env.")

@@ -102,7 +102,7 @@ def read_worklist(path: Path) -> list[Row]:
             "Save it again as XLSX or CSV.",
         ) from None
     if not rows:
-        raise ReviewError(f"{path.name} is empty.")
+        raise ReviewError(f"{path.name} is empty.", "Take the file that `review export` wrote.")
     header = [cell.strip().lower() for cell in rows[0]]
     missing = [name for name in (*SEALED, "check", *FILLED) if name not in header]
     if missing:

@@ -195,7 +195,8 @@ def _expansions(site: Path | None) -> Children:
         for path in sorted((folder / "expansions").glob("*.csv")) if folder else ():
             for line, cells in read_csv(path):
                 if not {"system", "parent", "code"} <= cells.keys():
-                    raise MappingError(f"{path.name}:{line}: the columns are system,parent,code.")
+                    where, hint = f"{path.name}:{line}", "The header is system,parent,code."
+                    raise MappingError(f"{where}: a column is missing.", hint)
                 system = system_of(cells["system"])
                 parent = row_code(system, cells["parent"])
                 below[system, parent].add(row_code(system, cells["code"]))

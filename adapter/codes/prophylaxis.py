@@ -54,4 +54,4 @@ def _rule(where: str, cells: dict[str, str], known: dict[str, str]) -> Prophylax
     try:
         return msgspec.convert(filled | more, ProphylaxisRule, strict=False)
     except msgspec.ValidationError as problem:
-        raise MappingError(f"{where}: {problem}.") from None
+        raise MappingError(f"{where}: {problem}.", "Compare mappings/prophylaxis.csv.") from None

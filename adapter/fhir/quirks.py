@@ -103,7 +103,8 @@ def _checked(text: bytes, label: str) -> tuple[Quirks, tuple[Why, ...]]:
         raw = tomllib.loads(text.decode())
         file = msgspec.convert(raw, _File)
     except UNREADABLE as problem:
-        raise ConfigError(f"The quirk file {label} is wrong: {problem}.") from None
+        hint = "Compare it with one that comes along, as epic.toml."
+        raise ConfigError(f"The quirk file {label} is wrong: {problem}.", hint) from None
     unexplained = set(raw.get("set", {})) - {why.key for why in file.why}
     if unexplained:
         raise ConfigError(
