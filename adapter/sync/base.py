@@ -56,7 +56,8 @@ class Round:
     def begin(self, slices: list[Slice]) -> None:
         """Due before anything is asked: a night killed here leaves them due."""
         self.tonight += slices
-        self._newest.clear()
+        kinds = {one.type for one in slices}
+        self._newest = {kind: self.ledger.newest(kind, self.start) for kind in kinds}
         with self.store.transaction():
             self.ledger.begin(slices)
 
@@ -133,8 +134,6 @@ class Round:
         if len(marks) < len(states):
             return (query,)
         since = min(marks) - self.settings.overlap_seconds
-        if query.type not in self._newest:
-            self._newest[query.type] = self.ledger.newest(query.type, self.start)
         held = self._newest[query.type]
         boundary = max((held.get(one, _NEVER) for one in batch or held), default=_NEVER)
         full = any(self.compare_is_due(one) for one in slices)
