@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
+SPARK := .venv-spark
 RESULTS := benchmarks/results
 INPUTS := 1000000
 OUT ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check campaign bench peers performance oracle docs lock sbom audit fuzz examples clean
+.PHONY: demo test check campaign bench peers spark performance oracle docs lock sbom audit fuzz examples clean
 
 demo: $(VENV)/runtime.done  ## synthetic server on loopback, sync, classify, export, report
 	$(BIN)/python cli.py demo $(OUT)
@@ -38,6 +39,9 @@ bench: $(VENV)/dev.done  ## ratios against a bare JSON decoder, in the same run
 
 peers: $(PEERS)/peers.done  ## the tools that we compare ourselves with, in an environment of their own
 
+spark: $(SPARK)/spark.done  ## the same rows on Spark: one process, and a cluster on loopback (needs Java)
+	$(SPARK)/bin/python -m pytest tests/spark
+
 performance: $(VENV)/dev.done $(PEERS)/peers.done  ## measure all, and write docs/performance.md again
 	$(BIN)/python -m benchmarks --patients 1000 10000 100000 --keep $(RESULTS)/stages.json
 	$(BIN)/python -m benchmarks.peers --keep $(RESULTS)/peers.json
@@ -50,8 +54,12 @@ lock: $(VENV)/dev.done  ## resolve again and pin with hashes (needs `uv`)
 	  --no-emit-index-url --no-header -o requirements/runtime.txt
 	uv pip compile pyproject.toml -q --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --group dev --extra parquet -o requirements/dev.txt
+	uv pip compile pyproject.toml -q --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --group spark --extra spark -o requirements/spark.txt
 	uv pip compile requirements/peers.in -q --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header -o requirements/peers.txt
+	echo hatchling | uv pip compile - -q -c requirements/dev.txt --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header -o requirements/build.txt
 	uv pip compile requirements/nightly.in -q --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header -o requirements/nightly.txt
 
@@ -70,7 +78,7 @@ audit: $(VENV)/dev.done  ## known weaknesses of what is locked, where the adviso
 	$(BIN)/python -m tests.audit
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(OUT) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS) $(SPARK) $(OUT) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cart-nrm needs Python 3.11 or newer")'
@@ -91,4 +99,9 @@ $(VENV)/nightly.done: requirements/nightly.txt $(VENV)/dev.done
 $(PEERS)/peers.done: requirements/peers.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install -q --require-hashes -r requirements/peers.txt
+	touch $@
+
+$(SPARK)/spark.done: requirements/spark.txt
+	$(PYTHON) -m venv $(SPARK)
+	$(SPARK)/bin/python -m pip install -q --require-hashes -r requirements/spark.txt
 	touch $@
