@@ -267,8 +267,15 @@ def load(settings: Settings, paths: tuple[Path, ...], recipients_only: bool, jso
 @common
 @workers_option
 @as_of_option
+@click.option("--engine", type=click.Choice(["local", "spark"]), default="local", show_default=True)
+@click.option("--input", "source", metavar="GLOB", help="spark: the NDJSON to read, plain or gzip")
+@click.option("--output", metavar="DIR", help="spark: the folder to put tables and summary into")
+@click.option("--format", "form", type=click.Choice(["parquet", "ndjson"]), help="spark: of tables")
+@click.option("--master", metavar="URL", help="spark: its master; default: this machine alone")
 @as_json
-def classify(settings: Settings, as_of: int | None, json_: bool) -> None:
+def classify(
+    settings: Settings, as_of: int | None, json_: bool, engine: str, **cluster: str | None
+) -> None:
     """Decide for each infusion what came first, and name the cause of each NRM.
 
     Example: cart-nrm classify --store cart.db --json > cohort.json
@@ -276,8 +283,33 @@ def classify(settings: Settings, as_of: int | None, json_: bool) -> None:
     from adapter.export import rows_of
     from adapter.terminal import study_in_words
 
+    if engine == "spark":
+        _classify_on_spark(settings, as_of, json_, cluster)
+        return
+    if any(cluster.values()):
+        raise UsageError("--input, --output, --format and --master need --engine spark.")
     study = _study(settings, as_of)
     click.echo(_as_json(rows_of(study)) if json_ else study_in_words(study))
+
+
+def _classify_on_spark(
+    settings: Settings, as_of: int | None, json_: bool, chosen: dict[str, str | None]
+) -> None:
+    from adapter.spark import classify_on_spark
+    from adapter.words import summed_up_in_words
+
+    source, output = chosen["source"], chosen["output"]
+    if not source or not output or as_of is not None:
+        raise UsageError("--engine spark needs --input and --output, and knows no runs of a store.")
+    master = chosen["master"] or f"local[{settings.workers}]"
+    form = chosen["form"] or "parquet"
+    summary = classify_on_spark(settings, _codes(settings), source, output, master, form)
+    _answer(summary, json_, summed_up_in_words)
+    if rejected := sum(summary["reject"].values()):
+        raise Partial(
+            f"{rejected:,} of {summary['read']:,} entries could not be used.",
+            "The table `rejects` names each with its place and the reason.",
+        )
 
 
 @main.command()

@@ -113,6 +113,19 @@ def loaded_in_words(report: LoadReport, reasons: dict[str, int]) -> str:
     return "\n".join(rows)
 
 
+def summed_up_in_words(summary: dict[str, Any]) -> str:
+    """What one classification on Spark read, and what came of it."""
+    account = summary["attrition"]
+    ends = "".join(f", {n:,} {kind}" for kind, n in account["outcomes"].items())
+    rows = [f"read {summary['read']:,} entries"]
+    rows += [f"  {n:>9,}  {kind}" for kind, n in summary["kept"].items()]
+    rows += [f"  {n:>9,}  not used: {kind}" for kind, n in summary["not_used"].items()]
+    rows += [f"  {n:>9,}  rejected: {reason}" for reason, n in summary["reject"].items()]
+    rows.append(f"{summary['others']:,} patients show no trace of cell therapy.")
+    rows.append(f"{account['recipients']:,} recipients, {account['episodes']:,} episodes{ends}")
+    return "\n".join(rows)
+
+
 def synced_in_words(report: SyncReport) -> str:
     """What one sync did, counts only."""
     rows = [
