@@ -122,6 +122,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count() or 1,
         "memory_gb": round(pages / 2**30),
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
+        "load": round(os.getloadavg()[0], 1),  # of other work, when this began
         "python": platform.python_version(),
         "packages": {name: version(name) for name in ("msgspec", "numpy", "zstandard")},
     }

@@ -68,7 +68,8 @@ def _machine(machine: Mapping[str, object]) -> str:
     used = ", ".join(f"{name} {version}" for name, version in packages.items())
     return (
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
-        f"{machine['system']}, Python {machine['python']}, {used}."
+        f"{machine['system']}, Python {machine['python']}, {used}; "
+        f"load average when it began: {machine['load']}."
     )
 
 

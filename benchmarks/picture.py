@@ -10,9 +10,11 @@ from htpy import Node
 from adapter.report.svg import Drawing, Scale, apart, box, dot, label, line, px
 from benchmarks.figures import (
     CLASSIFY,
+    CLASSIFY_TWO,
     DECODE,
     LOAD,
     LOAD_ALL,
+    LOAD_TWO,
     MEMORY,
     OURS,
     OURS_ALL,
@@ -112,15 +114,15 @@ def _memory(exports: Sequence[Series]) -> Node:
         return [(s.patients, max(s.costs[name].peak for name in stages) / 2**20) for s in exports]
 
     curves = [
-        Curve("load", "load", most(LOAD)),
-        Curve("classify", "classify", most(CLASSIFY)),
+        Curve("load", "load", most(LOAD_TWO)),
+        Curve("classify", "classify", most(CLASSIFY_TWO)),
         Curve("limit", "limit", [(s.patients, MEMORY) for s in exports]),
     ]
     top = 100 * math.ceil(1.15 * max(y for curve in curves for _, y in curve.points) / 100)
     plot = Plot(_sizes(exports, 600, 790), Scale(0, top, BOTTOM, TOP), float)
     return [
         label(560, 36, "Peak memory", "head"),
-        label(560, 56, "MB, workers included", "faint"),
+        label(560, 56, "MB, two processes together", "faint"),
         [_across(plot, v, f"{v}", 600, 790) for v in range(0, top + 1, 100)],
         _below(plot, exports),
         _drawn(plot, curves, 802),

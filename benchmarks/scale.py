@@ -5,7 +5,7 @@ Prices and the shape of other people's data are assumptions, named here and in t
 
 from typing import NamedTuple
 
-from benchmarks.figures import CLASSIFY, LOAD, LOAD_ALL, NIGHT, Figures, Series
+from benchmarks.figures import CLASSIFY, LOAD, LOAD_ALL, Figures
 
 BUSY = 0.8  # of the time a core really works: assumption
 CORE_HOUR = 0.05  # EUR for a core and its memory for one hour: assumption
@@ -19,8 +19,9 @@ class Costs(NamedTuple):
     sift: float  # load --recipients-only, a resource of the input
     keep: float  # load, a resource that is stored
     judge: float  # classify, a resource of a recipient
-    night: float  # classify after a quiet night, whatever the size
-    stored: float  # bytes in the store
+    stored: float  # bytes in the store, of a resource
+    start: float  # bytes of memory, before the first recipient
+    held: float  # bytes of memory of a recipient, while a study is classified or told of
 
 
 class Case(NamedTuple):
@@ -49,25 +50,25 @@ class Need(NamedTuple):
     core_hours: float
     hours: float
     store_gb: float
+    memory_gb: float
     euros: float  # for the run
     euros_month: float  # for keeping export and store
 
 
 def costs_of(figures: Figures) -> Costs:
     """The measured costs, taken at the largest size of each kind."""
-    export, registry = figures.exports[-1], figures.registry
+    small, export, registry = figures.exports[0], figures.exports[-1], figures.registry
     assert registry is not None
+    least, most = small.costs[CLASSIFY].peak, registry.costs[CLASSIFY].peak
+    held = max(most - least, 0) / (registry.recipients - small.recipients)
     return Costs(
         export.cpu(LOAD) / export.resources,
         registry.cpu(LOAD_ALL) / registry.resources,
         registry.cpu(CLASSIFY) / registry.resources,
-        registry.cpu(NIGHT),
-        _stored(registry),
+        registry.sizes["store"] / registry.resources,
+        least,
+        held,
     )
-
-
-def _stored(registry: Series) -> float:
-    return registry.sizes["store"] / registry.resources
 
 
 def need(case: Case, costs: Costs) -> Need:
@@ -80,6 +81,7 @@ def need(case: Case, costs: Costs) -> Need:
     store = mine * costs.stored / 1e9
     return Need(
         mine + theirs, gigabytes, core_hours, core_hours / case.cores, store,
+        (costs.start + case.recipients * costs.held) / 1e9,
         core_hours * CORE_HOUR, (gigabytes + store) * GB_MONTH,
     )  # fmt: skip
 
@@ -102,19 +104,22 @@ def _units(costs: Costs) -> str:
             f"| k | {1e6 * costs.keep:.1f} µs | `load`, a resource that is stored |",
             f"| j | {1e6 * costs.judge:.1f} µs | `classify`, a resource of a recipient |",
             f"| z | {costs.stored:.0f} bytes | the store, a resource that is stored |",
+            f"| h | {costs.held / 1e3:.0f} kB | memory, a recipient while classifying |",
         )
     )
 
 
 def _needs(needs: list[tuple[Case, Need]]) -> str:
     lines = [
-        "| | resources | input | cores | core hours | hours | store | a run | keeping a month |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| | resources | input | cores | core hours | hours | store | memory "
+        "| a run | keeping a month |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for case, wants in needs:
         lines.append(
             f"| {case.name} | {wants.resources:.1e} | {_bytes(wants.gigabytes)} | {case.cores} "
             f"| {_number(wants.core_hours)} | {_number(wants.hours)} | {_bytes(wants.store_gb)} "
+            f"| {_bytes(wants.memory_gb)} "
             f"| {_number(wants.euros)} € | {_number(wants.euros_month)} € |"
         )
     return "\n".join(lines)

@@ -75,14 +75,14 @@ def test_only_what_stands_between_the_marks_is_replaced() -> None:
 
 def test_core_hours_follow_the_formula() -> None:
     """All is sifted and recipients are stored and judged, at four fifths use."""
-    wants = need(Case("", 10, 100, 90, 100, 2), Costs(1e-3, 2e-3, 3e-3, 0, 400))
+    wants = need(Case("", 10, 100, 90, 100, 2), Costs(1e-3, 2e-3, 3e-3, 400, 1e8, 1e5))
     assert (10_000 * 1e-3 + 1_000 * 5e-3) / 3600 / 0.8 == pytest.approx(wants.core_hours)
     assert wants.core_hours / 2 == pytest.approx(wants.hours)
 
 
 def test_without_others_nothing_is_sifted() -> None:
     """Where only recipients are pulled nobody has to be looked for."""
-    wants = need(Case("", 10, 100, 0, 0, 1), Costs(1e-3, 2e-3, 3e-3, 0, 400))
+    wants = need(Case("", 10, 100, 0, 0, 1), Costs(1e-3, 2e-3, 3e-3, 400, 1e8, 1e5))
     assert 1_000 * 5e-3 / 3600 / 0.8 == pytest.approx(wants.core_hours)
 
 
