@@ -151,7 +151,9 @@ def _memory(exports: Sequence[Series]) -> Promise:
         f"{mb} MB at {s.patients:,}" for s, mb in zip(exports, peaks, strict=True)
     )  # fmt: skip
     kept = max(peaks) < MEMORY and grown < 1.1
-    return Promise("peak memory, two processes together", f"under {MEMORY} MB, not growing", said, kept)
+    return Promise(
+        "peak memory, two processes together", f"under {MEMORY} MB, not growing", said, kept
+    )
 
 
 def _night(registry: Series) -> Promise:
