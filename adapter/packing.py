@@ -101,7 +101,6 @@ class Packing:
     def _decompressor_for(self, dictionary: int | None) -> zstandard.ZstdDecompressor:
         if dictionary is None:
             return zstandard.ZstdDecompressor()
-        row = self._db.execute(
-            "SELECT bytes FROM dictionary WHERE id = ?", (dictionary,)
-        ).fetchone()
+        rows = self._db.execute("SELECT bytes FROM dictionary WHERE id = ?", (dictionary,))
+        row = rows.fetchone() or (b"",)  # lost: what needs it cannot be unpacked
         return zstandard.ZstdDecompressor(dict_data=zstandard.ZstdCompressionDict(row[0]))

@@ -68,7 +68,7 @@ DAMAGED = (
 def store_hint(problem: Exception) -> str:
     """What to do about a store that SQLite or the disk refused."""
     code = getattr(problem, "sqlite_errorcode", 0) & 0xFF
-    if code in _DAMAGED or _QUOTES in str(problem):
+    if code in _DAMAGED or _QUOTES in str(problem) or isinstance(problem, UnicodeDecodeError):
         return DAMAGED
     return "Check the path, the permissions and the free space; nothing is lost."
 
@@ -103,7 +103,7 @@ class Store:
             for pragma in _PRAGMAS:
                 self.db.execute(f"PRAGMA {pragma}")
             prepare(self.db, self.path)
-        except (sqlite3.Error, OSError) as problem:
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as problem:
             raise StoreError(
                 f"The store {self.path} cannot be opened: {store_reason(problem)}.",
                 store_hint(problem),

@@ -34,6 +34,9 @@ CHANGES: dict[str, Callable[[Store], object]] = {
     "which version is the newest": lambda store: store.db.execute(
         "UPDATE newest SET version = version + 1 WHERE type = 'Procedure'"
     ),
+    "whose a remembered answer is": lambda store: store.db.execute(
+        "UPDATE judged SET patient = 'synthetic-0001x' WHERE patient = 'synthetic-0001'"
+    ),
     "a remembered answer": lambda store: store.db.execute(
         "UPDATE judged SET share = substr(share, 1, length(share) - 4) || x'00000000'"
     ),
@@ -70,6 +73,16 @@ def test_a_damaged_text_is_not_quoted(tmp_path: Path, hospital: Ward) -> None:
         ended = site.command(command)
         assert "Canary" not in ended.text, command
     assert "Canary" not in (site.chosen.nightly.folder / "journal.jsonl").read_text()
+
+
+def test_a_damaged_schema_is_damage(chosen: Settings) -> None:
+    """Python cannot even decode SQLite's complaint; the user reads the same as for any page."""
+    run_night(chosen)
+    whole = chosen.store.read_bytes()
+    chosen.store.write_bytes(whole.replace(b"CREATE TABLE run", b"\xff\xfeEATE TABLE run"))
+    night = run_night(chosen)
+    assert ("failed", 14) == outcome(night)
+    assert "restore the last backup" in night.todo
 
 
 def test_a_large_store_is_checked_once_a_week(
