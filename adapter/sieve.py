@@ -88,15 +88,15 @@ class Sieve:
         """(patient, trace?); the patient is None when only a closer look can tell."""
         try:
             row = _row(line)
+            trace = row.code is not _NOTHING and self._known(bytes(row.code))
+            if row.medicationCodeableConcept is not _NOTHING:
+                trace = trace or self._known(bytes(row.medicationCodeableConcept))
+            if (row.component, row.contained, row.conclusionCode) != _NONE_OF_THEM:
+                # hardly one is like another, so that there is nothing to remember
+                pieces = (row.component, row.contained, row.conclusionCode)
+                trace = trace or any(self._tells(bytes(piece)) for piece in pieces)
         except (ValueError, RecursionError):
             return None, True
-        trace = row.code is not _NOTHING and self._known(bytes(row.code))
-        if row.medicationCodeableConcept is not _NOTHING:
-            trace = trace or self._known(bytes(row.medicationCodeableConcept))
-        if (row.component, row.contained, row.conclusionCode) != _NONE_OF_THEM:
-            # hardly one is like another, so that there is nothing to remember
-            pieces = (row.component, row.contained, row.conclusionCode)
-            trace = trace or any(self._tells(bytes(piece)) for piece in pieces)
         return _owner(row), trace
 
     def _tells(self, piece: bytes) -> bool:

@@ -111,7 +111,7 @@ def test_an_expansion_is_read_with_its_children() -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({"resourceType": "Patient"}, "A Patient cannot be used"),
+        ({"resourceType": "Patient"}, "A 'Patient' cannot be used"),
         ({"resourceType": "ValueSet", "status": 7}, "not valid FHIR"),
         ({"resourceType": "ValueSet", "status": "active",
           "compose": {"include": [{"valueSet": ["http://x.org/vs"]}]}}, "refers to others"),

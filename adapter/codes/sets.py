@@ -181,7 +181,7 @@ def _checked(body: Json) -> Json:
 
     kind = body.get("resourceType") if isinstance(body, dict) else None
     if kind not in ("ValueSet", "ConceptMap"):
-        raise MappingError(f"A {kind} cannot be used.", "Give a ValueSet or a ConceptMap.")
+        raise MappingError(f"A {kind!r} cannot be used.", "Give a ValueSet or a ConceptMap.")
     try:
         get_fhir_model_class(kind).model_validate(body)
     except ValidationError as problem:

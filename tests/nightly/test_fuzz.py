@@ -30,6 +30,7 @@ def test_odd_inputs_are_read_without_a_crash(name: str, tmp_path: Path) -> None:
 #: What the campaign found when it was new, cut down: (kind, input).
 FOUND = {
     "ndjson": odd.RAW["@deep"],
+    "sifted": b'{"resourceType":"Procedure","id":"1","code":{"x":1e999}}',
     "packed": gzip.compress(b'{"resourceType":"Patient","x":' + odd.RAW["@objects"] + b"}"),
     "bundle": b"1",
     "page": b'{"search":5}',
@@ -42,7 +43,7 @@ FOUND = {
     "quirks": b"\xff",
     "overlay": b"action," + b"x" * 140_000 + b"\n",
     "expansions": b"system,parent\n1,2\n",
-    "sets": b"[]",
+    "sets": b'{"resourceType":"\\ud800"}',
     "day_tables": b"\xed\xa0\x80",
     "pool_table": b"study;n;" + b"x" * 140_000 + b"\n",
     "summary": b'{"study":"east","n":-Infinity,"events":5}',
