@@ -111,8 +111,9 @@ def overlay_from(
         raise MappingError("A ValueSet needs the concept and subconcept it stands for.")
     try:
         return Imported(tuple(stamp | cells for cells in said), tuple(left_out))
-    except (KeyError, TypeError) as problem:  # optional in FHIR, needed here
-        raise MappingError(f"The {body['resourceType']} lacks {problem}.") from None
+    except (AttributeError, KeyError, TypeError):  # optional or null in FHIR, needed here
+        what = f"The {body['resourceType']} lacks what a list of codes needs."
+        raise MappingError(what, "Each code must come with its system.") from None
 
 
 def _members(body: Json) -> Iterator[Cells]:
