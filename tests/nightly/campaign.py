@@ -2,7 +2,7 @@
 
 python -m tests.nightly.campaign [--kills 200] [--tries 12] [--only "full disk"]
 
-Kills nights at random points, then takes every case of `trials`. At the end a table says for each
+Kills nights at random points, then takes every case of `cases`. At the end a table says for each
 case how its nights ended, above it what was done and what their users read. Ends with 1 if anything
 is wrong.
 """
@@ -17,9 +17,10 @@ from collections import Counter
 from pathlib import Path
 
 from tests.nightly import faults
+from tests.nightly.cases import cases
 from tests.nightly.kills import Kills, hospital
 from tests.nightly.site import Wrong
-from tests.nightly.trials import Verdict, cases, try_out
+from tests.nightly.trials import Verdict, try_out
 
 _ROW = "{:<18} {:>6}  {:<24} {:<8} {:<8} {:<6} {:>6}"
 

@@ -19,8 +19,9 @@ from adapter.store import Store
 from adapter.sync import sync
 from adapter.tell import in_words
 from cli import main
+from tests.nightly.cases import cases
 from tests.nightly.faults import overwrite, put_back
-from tests.nightly.trials import Case, cases, try_out
+from tests.nightly.trials import Case, try_out
 from tests.nightly.ward import Ward, outcome, settings
 
 
