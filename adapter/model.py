@@ -158,7 +158,7 @@ class Note(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return f"{self.what} {self.todo}".strip()
 
 
-class Timeline(msgspec.Struct, frozen=True):
+class Timeline(msgspec.Struct, frozen=True, gc=False):
     """One patient's facts in order, plus notes."""
 
     patient: str
@@ -182,7 +182,7 @@ class Death(msgspec.Struct, frozen=True, array_like=True, gc=False):
     disputed: bool = False  # the sources contradict each other: a person must look
 
 
-class Episode(msgspec.Struct, frozen=True):
+class Episode(msgspec.Struct, frozen=True, gc=False):
     """One CAR T course of one patient; day 0 is its first infusion."""
 
     patient: str
@@ -209,7 +209,7 @@ class Episode(msgspec.Struct, frozen=True):
         return days_between(self.infusion, when)
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What came first in an episode, when, and on which facts that rests."""
 
     kind: OutcomeKind
@@ -241,7 +241,7 @@ class Finding(msgspec.Struct, frozen=True, array_like=True, gc=False):
     kind: str = "chart"  # chart, certified, terminal (mode of dying) or hint (asks for a person)
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """The cause of one death: what decided, what contributed, whether a person must look."""
 
     cause: Cause
@@ -258,7 +258,7 @@ class Verdict(msgspec.Struct, frozen=True):
         return bool(self.review_reasons)
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """What a reviewer said about one verdict; decisions are only ever added."""
 
     episode: str
@@ -272,7 +272,7 @@ class Decision(msgspec.Struct, frozen=True):
     evidence: str = ""  # fingerprint of the findings the reviewer saw
 
 
-class Judged(msgspec.Struct, frozen=True):
+class Judged(msgspec.Struct, frozen=True, gc=False):
     """One episode with its outcome and, after any death, what the rules say of it.
 
     For a non-relapse death `verdict` is the answer. For a death after relapse `verdict` is None and

@@ -33,7 +33,7 @@ _BULK = frozenset({"lab", "vital", "contact"})
 _FOLLOWED = frozenset({"IgG", "CD4"})
 
 
-class Share(msgspec.Struct, frozen=True):
+class Share(msgspec.Struct, frozen=True, gc=False):
     """What one patient adds to a study; `left_out` says why nobody was judged."""
 
     patient: str

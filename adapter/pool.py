@@ -2,11 +2,13 @@
 
 import multiprocessing
 import os
+import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from itertools import count
+from typing import Any, TypeVar
 
 from adapter.errors import StoreError
 
@@ -19,6 +21,19 @@ _AHEAD = 2  # tasks waiting for each process: enough to keep it busy
 def cores() -> int:
     """Processors this process may use; inside a container fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_numbers = count()
+_held: tuple[int, Callable[[Any], Any]] = (-1, id)  # in a process: the work it was last given
+
+
+def _do(number: int, packed: bytes, task: Any) -> Any:
+    """Keeps the work from task to task, with all that it has come to know (met codes, a store)."""
+    global _held
+    if _held[0] != number:
+        # packed by the process that started this one, a moment ago
+        _held = number, pickle.loads(packed)  # noqa: S301  # nosec B301
+    return _held[1](task)
 
 
 class Pool:
@@ -42,16 +57,17 @@ class Pool:
     def spread(self, work: Callable[[Task], Answer], tasks: Iterable[Task]) -> Iterator[Answer]:
         """`work` of each task, in their order, a few tasks ahead.
 
-        `work` is sent with every task: make tasks of a tenth of a second or more. StoreError when
-        a process is killed, which usually means that memory ran out.
+        `work` is packed once; a process keeps it, and what it has learned, for all its tasks.
+        StoreError when a process is killed, which usually means that memory ran out.
         """
         if self._processes is None:
             yield from map(work, tasks)
             return
         waiting: deque[Future[Answer]] = deque()
+        number, packed = next(_numbers), pickle.dumps(work)
         try:
             for task in tasks:
-                waiting.append(self._processes.submit(work, task))
+                waiting.append(self._processes.submit(_do, number, packed, task))
                 if len(waiting) > self._workers * _AHEAD:
                     yield waiting.popleft().result()
             while waiting:
