@@ -29,6 +29,7 @@ class Case(NamedTuple):
     still: bool = False  # the server's data stay as they are, so that a backup is never old
     patience: float = 60.0
     disk: bool = False  # on a small disk of its own
+    slow: bool = False  # each night is a process of its own
 
 
 class Verdict:
