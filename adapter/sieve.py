@@ -135,7 +135,6 @@ class First:
         self.sieve = Sieve(codes)
 
     def __call__(self, portion: Portion) -> _Seen:
-        """Everybody in one portion, those with a trace, and its lines."""
         """What is in one portion."""
         everybody, traced, read = set[str](), set[str](), 0
         with suppress(*DAMAGE, OSError):  # the second look tells of it
@@ -171,7 +170,6 @@ class Second:
         self.kept = kept
 
     def __call__(self, portion: Portion) -> tuple[list[Entry], int]:
-        """What one portion holds of those patients, and how many entries were passed over."""
         """Their entries in one portion, and how many others there are."""
         taken, passed_over = list[Entry](), 0
         for one in entries(portion, self.wanted):
