@@ -116,6 +116,7 @@ def known_units(path: Path = UNITS_FILE) -> dict[str, dict[str, Unit]]:
     return table
 
 
+@lru_cache(maxsize=16_384)  # laboratories print few digits, so that values come again and again
 def measure(analyte: str, value: float, *units: str | None) -> Measured:
     """`value` of `analyte` in its canonical unit; `units` are the UCUM code and the unit text."""
     accepted = known_units().get(analyte, {})
