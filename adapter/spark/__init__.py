@@ -6,6 +6,7 @@ by patient; then the classifier judges one patient after another, as beside the 
 """
 
 import os
+import re
 import sys
 from functools import reduce
 from pathlib import Path
@@ -48,28 +49,28 @@ def classify_on_spark(
     missing, StoreError when Spark gives up; then `output` is as it was.
     """
     try:
+        import pyarrow  # noqa: F401  (Spark would miss it only later)
         from py4j.protocol import Py4JError
         from pyspark.errors import PySparkException
-
-        spark = _session(master)
-    except (ImportError, RuntimeError) as problem:
-        how = "Install Java 17 or newer, and: pip install 'cart-nrm[spark]'."
-        raise UsageError(f"Spark does not start: {problem}.", how) from None
+    except ImportError as problem:
+        how = "Run: pip install 'cart-nrm[spark]'."
+        raise UsageError(f"What Spark needs is not here: {problem.name}.", how) from None
     try:
-        with Results(spark, output, form) as results:
-            summary = _run(spark, settings, codes, source, results)
-            results.commit(msgspec.json.encode(summary, order="sorted"))
-        return summary
+        spark = _session(master)
+        try:
+            with Results(spark, output, form) as results:
+                summary = _run(spark, settings, codes, source, results)
+                results.commit(msgspec.json.encode(summary, order="sorted"))
+            return summary
+        finally:
+            spark.stop()
     except (PySparkException, Py4JError) as problem:
         if "PATH_NOT_FOUND" in str(problem):
             raise UsageError(f"{source} names no file.") from None
         raise StoreError("Spark gave up.", _cause(str(problem))) from None
-    finally:
-        spark.stop()
 
 
 def _session(master: str) -> Spark:
-    import pyarrow  # noqa: F401  (Spark would miss it only later)
     from pyspark.sql import SparkSession
 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -82,10 +83,11 @@ def _session(master: str) -> Spark:
 
 
 def _cause(problem: str) -> str:
-    """The line that names the cause, without the stack; our own errors hold no patient data."""
+    """What went wrong at which file, without the stack; our own errors hold no patient data."""
     lines = [line.strip() for line in problem.splitlines() if line.strip()]
     causes = [line for line in lines if line.startswith("Caused by:")]
-    return (causes[-1:] or lines[:1] or [""])[0][:500]
+    file = re.search(r"while reading file (\S+)", problem)
+    return " ".join([file[1] if file else "", (causes[-1:] or lines[:1] or [""])[0][:500]]).strip()
 
 
 def _run(
@@ -96,7 +98,7 @@ def _run(
 
     on_disk = StorageLevel.DISK_ONLY  # computed once, though asked for several times
     lines = _lines(spark, source)
-    people, traced = _people(work.through(lines, work.FirstLook(codes), work.SEEN))
+    people, traced = _people(work.through(lines.select("value"), work.FirstLook(codes), work.SEEN))
     taken = work.through(lines, work.SecondLook(traced), work.TAKEN).persist(on_disk)
     counts: dict[str, dict[str, int]] = {"kept": {}, "reject": {}, "not_used": {}}
     for row in taken.groupBy("kind", "type").agg({"count": "sum"}).collect():
@@ -129,7 +131,7 @@ def _run(
 def _lines(spark: Spark, source: str) -> Frame:
     """Lines as they stand, byte for byte: as text, what is no UTF-8 would be mended."""
     text = spark.read.text(source, lineSep="\n")
-    place = ("_metadata.file_path", "_metadata.file_name", "_metadata.file_block_start")
+    place = ("_metadata.file_path", "_metadata.file_block_start")
     return text.select(text.value.cast("binary"), *place)
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 from msgspec.structs import astuple
@@ -87,7 +88,8 @@ class SecondLook:
         (path, block, number) is the order in which one machine would have read them.
         """
         not_used = Counter[str]()
-        for (path, name, block), run in groupby(lines, itemgetter(1, 2, 3)):
+        for (path, block), run in groupby(lines, itemgetter(1, 2)):
+            name = unquote(path.rpartition("/")[2])
             numbered = ((number, line) for number, (line, *_) in enumerate(run, 1))
             place = f"{name}@{block}" if block else name  # lines are counted from that byte on
             for number, one in enumerate(filed(numbered, place, self.wanted)):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,12 +25,12 @@ from cli import main
 from tests.spark.cluster import Cluster
 from tests.spark.export import HUGE, write_export
 
-pytest.importorskip("pyspark", reason="pyspark is not installed: run `make spark`")
-pytest.importorskip("pyarrow", reason="pyarrow is not installed: run `make spark`")
-if shutil.which("java") is None:
-    pytest.skip("Java is not installed", allow_module_level=True)
-
-pytestmark = pytest.mark.spark
+_MISSING = [name for name in ("pyspark", "pyarrow") if find_spec(name) is None]
+pytestmark = [
+    pytest.mark.spark,
+    pytest.mark.skipif(bool(_MISSING), reason=f"not installed: {_MISSING}; run `make spark`"),
+    pytest.mark.skipif(shutil.which("java") is None, reason="Java is not installed"),
+]
 os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"  # what this starts listens on loopback only
 
 
