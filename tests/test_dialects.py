@@ -11,8 +11,8 @@ from adapter.codes import load_codes
 from adapter.config import Policy
 from adapter.episodes import episodes_of
 from adapter.facts import facts_of
-from adapter.store import PatientRecord, Stored
 from adapter.patient import judge
+from adapter.store import PatientRecord, Stored
 from adapter.timelines import timeline_of
 from examples.synthetic.shape import StudyShape
 from examples.synthetic.study import generate, retell
