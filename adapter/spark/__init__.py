@@ -85,7 +85,7 @@ def _session(master: str) -> Spark:
 def _cause(problem: str) -> str:
     """What went wrong at which file, without the stack; our own errors hold no patient data."""
     lines = [line.strip() for line in problem.splitlines() if line.strip()]
-    causes = [line for line in lines if line.startswith("Caused by:")]
+    causes = [line.lstrip(": ") for line in lines if line.startswith((": ", "Caused by:"))]
     file = re.search(r"while reading file (\S+)", problem)
     return " ".join([file[1] if file else "", (causes[-1:] or lines[:1] or [""])[0][:500]]).strip()
 
