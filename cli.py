@@ -280,16 +280,20 @@ def classify(
 
     Example: cart-nrm classify --store cart.db --json > cohort.json
     """
-    from adapter.export import rows_of
-    from adapter.terminal import study_in_words
-
     if engine == "spark":
         _classify_on_spark(settings, as_of, json_, cluster)
         return
     if any(cluster.values()):
         raise UsageError("--input, --output, --format and --master need --engine spark.")
     study = _study(settings, as_of)
-    click.echo(_as_json(rows_of(study)) if json_ else study_in_words(study))
+    if json_:
+        from adapter.export import rows_of
+
+        click.echo(_as_json(rows_of(study)))
+    else:
+        from adapter.terminal import study_in_words
+
+        click.echo(study_in_words(study))
 
 
 def _classify_on_spark(

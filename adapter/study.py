@@ -1,6 +1,7 @@
 """The whole core on one screen: every patient, every infusion, every death, and why we say so."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
@@ -11,11 +12,13 @@ from adapter.causes.rule import Plan
 from adapter.codes import Codes
 from adapter.config import Settings
 from adapter.errors import UsageError
-from adapter.incidence import FollowUp, follow_up
 from adapter.model import Decision, Judged, Note
 from adapter.patient import Classifier
 from adapter.shares import shares_of
 from adapter.store import Store
+
+if TYPE_CHECKING:
+    from adapter.incidence import FollowUp
 
 
 class Study(msgspec.Struct, frozen=True):
@@ -104,11 +107,13 @@ def run_study(
 
 def follow_up_of(
     judged: Iterable[Judged], group: Callable[[Judged], str] | None = None
-) -> FollowUp:
+) -> "FollowUp":
     """The evaluable episodes as an estimator reads them: days, event 0/1/2, group.
 
     A time known only within bounds enters with its middle; the bounds are in the cohort file.
     """
+    from adapter.incidence import follow_up  # numpy takes longer than a quiet night
+
     usable = [
         (one, one.outcome.time, one.outcome.event)
         for one in judged

@@ -1,13 +1,15 @@
 """Answers as text tables, for people who read a terminal."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from adapter.account import Unmapped
 from adapter.codes import short_name
 from adapter.codes.tables import OVERLAY_HEADER, overlay_row
-from adapter.load import LoadReport
-from adapter.sync import Planned, SyncReport
+
+if TYPE_CHECKING:  # what one command says must not load what all of them do
+    from adapter.account import Unmapped
+    from adapter.load import LoadReport
+    from adapter.sync import Planned, SyncReport
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -101,7 +103,7 @@ def _triple(values: Sequence[str]) -> str:
     return f"{estimate} ({'-'.join(limits)})" if limits else estimate
 
 
-def loaded_in_words(report: LoadReport, reasons: dict[str, int]) -> str:
+def loaded_in_words(report: "LoadReport", reasons: dict[str, int]) -> str:
     """What became of every entry that was read, in an account that adds up."""
     rows = [f"read {report.read:,} entries from {report.files:,} files"]
     rows.append(f"  {report.stored:>9,}  stored")
@@ -126,7 +128,7 @@ def summed_up_in_words(summary: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
-def synced_in_words(report: SyncReport) -> str:
+def synced_in_words(report: "SyncReport") -> str:
     """What one sync did, counts only."""
     rows = [
         f"run {report.run}: {report.state} in {report.seconds:.0f} s, {report.requests:,} requests",
@@ -143,7 +145,7 @@ def synced_in_words(report: SyncReport) -> str:
     return "\n".join(rows)
 
 
-def planned_in_words(rows: Sequence[Planned]) -> str:
+def planned_in_words(rows: Sequence["Planned"]) -> str:
     """What would be asked, with the expected counts where the server gives them."""
     lines = []
     for row in rows:
@@ -178,7 +180,7 @@ def status_in_words(answer: dict[str, Any]) -> str:
     return "\n".join(text)
 
 
-def coverage_in_words(gaps: Sequence[Unmapped]) -> str:
+def coverage_in_words(gaps: Sequence["Unmapped"]) -> str:
     """Unmapped codes, and the overlay rows that would give them a meaning."""
     rows = [
         (short_name(gap.system) or gap.system, gap.code, gap.type, gap.recipients, gap.patients)

@@ -72,14 +72,14 @@ def whole_export(bench: Bench) -> None:
         few = ("load", folder, "--recipients-only")
         bench.decode()
         bench.time(LOAD, *few, "--store", one, "--workers", 1)
-        bench.time(CLASSIFY, "classify", "--store", one, "--workers", 1)
+        bench.time(CLASSIFY, "classify", "--json", "--store", one, "--workers", 1)
         bench.decode()
         bench.time(LOAD_TWO, *few, "--store", two, "--workers", 2)
-        bench.time(CLASSIFY_TWO, "classify", "--store", two, "--workers", 2)
+        bench.time(CLASSIFY_TWO, "classify", "--json", "--store", two, "--workers", 2)
         _tell(bench, one)
         bench.decode()
         bench.time(LOAD_ALL, "load", folder, "--store", everyone, "--workers", 1)
-        bench.time(CLASSIFY_ALL, "classify", "--store", everyone, "--workers", 1)
+        bench.time(CLASSIFY_ALL, "classify", "--json", "--store", everyone, "--workers", 1)
 
 
 def registry(bench: Bench) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 from adapter.export.columns import answer_of
 from adapter.export.documents import dump
 from adapter.export.released import Released
-from adapter.incidence import Options, count, crude, incidence_of_table
 from adapter.model import EVENT_CODE, Judged, OutcomeKind
 from adapter.study import Study, follow_up_of
 
@@ -30,6 +29,8 @@ def summary_of(study: Study, small_cells: int) -> dict[str, Any]:
     The totals n and events are always given: without them nothing can be pooled, and the number of
     deaths of a whole centre points to nobody.
     """
+    from adapter.incidence import Options, count, crude, incidence_of_table
+
     judged = evaluable(study.judged)
     data = follow_up_of(judged)
     options = Options(at=tuple(float(day) for day in study.plan.policy.horizons))
