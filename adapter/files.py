@@ -5,9 +5,12 @@ before the damage. A large plain file is read in portions, so that several proce
 """
 
 import gzip
+import os
+import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from io import BufferedIOBase
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -21,6 +24,7 @@ DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 _LONGEST_LINE = 64 * 2**20  # a resource this large is an attachment, not a fact
 _PORTION = 8 * 2**20
 _BLOCK = 2**18
+_HANDFUL = 200  # lines
 
 
 class Portion(NamedTuple):
@@ -129,28 +133,61 @@ def _stream(file: Path) -> BufferedIOBase:
 
 def _blocks(stream: BufferedIOBase, portion: Portion) -> Iterator[tuple[int, list[bytes]]]:
     """Lines in handfuls: handing over each line by itself costs as much as decoding it."""
-    number, left = portion.before + 1, float("inf") if portion.end is None else portion.end
+    left = sys.maxsize if portion.end is None else portion.end
     if portion.start:  # the line that is under way here belongs to the portion before
         stream.seek(portion.start - 1)
         _skip_line(stream)
         left -= stream.tell()
-    begun = list[bytes]()  # of a line that goes on
-    while left > 0 and (block := stream.read1(int(min(left, _BLOCK)))):
-        left -= len(block)
-        found = block.split(b"\n")
-        begun.append(found[0])
-        if len(found) > 1:
-            found[0], begun = b"".join(begun), [found.pop()]
-            yield number, found
-            number += len(found)
-        elif sum(map(len, begun)) >= _LONGEST_LINE:
-            yield number, [TooLong(begun[0][:1000])]
-            number, begun = number + 1, []
-            left -= _skip_line(stream)
-    if portion.end is not None and any(begun):
-        begun.append(stream.readline(_LONGEST_LINE).removesuffix(b"\n"))
-    if any(begun):
-        yield number, [b"".join(begun)]
+    number = portion.before + 1
+    careful = isinstance(stream, gzip.GzipFile) or _has_long_line(stream, left)
+    for found in _carefully(stream, left) if careful else _quickly(stream, left):
+        yield number, found
+        number += len(found)
+
+
+def _quickly(stream: BufferedIOBase, left: int) -> Iterator[list[bytes]]:
+    while left > 0:
+        # readlines stops once it has more than asked; asked for 0 it would take everything
+        found = stream.readlines(min(left - 1, _BLOCK)) if left > 1 else [stream.readline()]
+        if not any(found):
+            return
+        yield found
+        left -= sum(map(len, found))
+
+
+def _carefully(stream: BufferedIOBase, left: int) -> Iterator[list[bytes]]:
+    """Line by line: what came before damage is not lost, nor memory to a line without an end."""
+    found = list[bytes]()
+    try:
+        while left > 0 and (line := stream.readline(_LONGEST_LINE)):
+            left -= len(line)
+            if len(line) == _LONGEST_LINE and not line.endswith(b"\n"):
+                line = TooLong(line[:1000])
+                left -= _skip_line(stream)
+            found.append(line)
+            if len(found) == _HANDFUL:
+                yield found
+                found = []
+    except DAMAGE:
+        yield found
+        raise
+    yield found
+
+
+def _has_long_line(stream: BufferedIOBase, left: int) -> bool:
+    """From newline to newline in leaps, so that nearly nothing is read."""
+    size = os.fstat(stream.fileno()).st_size
+    position = stream.tell()
+    end = min(size, position + left)
+    if size - position <= _LONGEST_LINE:
+        return False
+    with mmap(stream.fileno(), 0, access=ACCESS_READ) as view:
+        while position < end and size - position > _LONGEST_LINE:
+            newline = view.rfind(b"\n", position, position + _LONGEST_LINE)
+            if newline < 0:
+                return True
+            position = newline + 1
+    return False
 
 
 def _skip_line(stream: BufferedIOBase) -> int:

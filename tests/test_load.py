@@ -238,13 +238,15 @@ def test_portions_of_a_file_are_the_file(
     file.write_bytes(b"\n".join(every) + b"\n" * (ended and bool(every)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("adapter.files._BLOCK", block)
+        patch.setattr("adapter.files._HANDFUL", block)
         whole, before, cut = numbered(Portion(file)), 0, list[tuple[int, bytes]]()
         for piece in portions([file], size):
             found = numbered(piece._replace(before=before))
             before += len(found)
             cut += found
     expected = file.read_bytes().split(b"\n")
-    assert [line for line in expected if line] == [line for _, line in whole if line]
+    bare = [line.strip(b"\n") for _, line in whole]
+    assert [line for line in expected if line] == [line for line in bare if line]
     assert whole == cut
 
 
@@ -262,7 +264,8 @@ def test_a_line_that_is_too_long_is_one_reject(
     found = list(entries(Portion(file)))
     assert [Envelope, Reject, Envelope] == [type(one) for one in found]
     assert isinstance(found[1], Reject)
-    assert ("x.ndjson:2", 1_000) == (found[1].where, max(len(found[1].body), 1_000))
+    assert ("x.ndjson:2", 1_000) == (found[1].where, len(found[1].body))
+    assert 3 == sum(len(block) for _, block in blocks(Portion(file)))
 
 
 def test_the_place_of_a_reject_is_its_line_in_the_file(tmp_path: Path, hospital: Path) -> None:
