@@ -186,9 +186,14 @@ class _Coded(msgspec.Struct):
 
 
 def is_recipient_row(kind: str, body: bytes, codes: Codes) -> bool:
-    """Does this row really carry one of the codes we searched for? Servers ignore parameters."""
+    """Does this row really carry one of the codes we searched for? Servers ignore parameters.
+
+    One of odd shape (a null among its codings) may: its patient is pulled, and the facts decide.
+    """
     try:
         row = msgspec.json.decode(body, type=_Coded)
+    except msgspec.ValidationError:
+        return True
     except UNREADABLE:
         return False
     return any(

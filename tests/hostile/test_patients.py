@@ -53,6 +53,12 @@ def test_a_server_that_ignores_the_code_brings_no_stranger(recipients: World) ->
     assert (0, {"p1", "p2"}) == (recipients.night().code, held_patients(recipients))
 
 
+def test_a_recipient_in_a_row_of_odd_shape_is_found(recipients: World) -> None:
+    """An odd field hides nobody; who cannot be ruled out is pulled."""
+    recipients.server.put("Procedure", "xp3", "p3", code=CART, medicationCodeableConcept="odd")
+    assert (0, {"p1", "p2", "p3"}) == (recipients.night().code, held_patients(recipients))
+
+
 def test_a_server_that_ignores_the_patient_brings_no_stranger(recipients: World) -> None:
     """Rows of patients that were not asked for are not stored."""
     recipients.server.ignored.add("patient")
