@@ -68,8 +68,8 @@ class Tally:
         self.judged: list[Judged] = []
         self.recipients = 0
         self.not_recipients: Counter[str] = Counter()
-        self.unmapped: Counter[tuple[str, str, str]] = Counter()
-        self.unmapped_recipients: Counter[tuple[str, str, str]] = Counter()
+        self.unmapped: Counter[str] = Counter()
+        self.unmapped_recipients: Counter[str] = Counter()
         self.notes: list[tuple[str, Note]] = []
         self.invalid: list[Note] = []
 
@@ -109,14 +109,13 @@ class Tally:
 
     def ranked_unmapped(self) -> tuple[Unmapped, ...]:
         """Most recipients first; where there are none, most patients first."""
-        ranked = sorted(
-            self.unmapped.items(),
-            key=lambda item: (-self.unmapped_recipients[item[0]], -item[1], item[0]),
-        )
-        return tuple(
-            Unmapped(*coding, patients=count, recipients=self.unmapped_recipients[coding])
-            for coding, count in ranked
-        )
+        found = [
+            Unmapped(system, code, kind, count, self.unmapped_recipients[coding])
+            for coding, count in self.unmapped.items()
+            for kind, code, system in [_parts(coding)]
+        ]
+        found.sort(key=lambda u: (-u.recipients, -u.patients, u.system, u.code, u.type))
+        return tuple(found)
 
     def quality(self, store: Store, as_of: int | None) -> Quality:
         """What the store and the notes say of the data at run `as_of`."""
@@ -129,3 +128,10 @@ class Tally:
             notes_by_kind=dict(sorted(Counter(note.kind for _, note in self.notes).items())),
             invalid=tuple(self.invalid),
         )
+
+
+def _parts(coding: str) -> tuple[str, str, str]:
+    """Type, code, system; a code may hold the mark between them, a system of ours does not."""
+    kind, _, rest = coding.partition("|")
+    code, _, system = rest.rpartition("|")
+    return kind, code, system

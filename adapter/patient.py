@@ -27,9 +27,9 @@ from adapter.store import PatientRecord
 from adapter.timelines import timeline_of
 from adapter.validate import problems_of
 
-#: Nine facts in ten: daily values and contacts. Whoever judges needs them; of a study's pages
+#: Nine facts in ten: daily values, contacts, doses. Whoever judges needs them; of a study's pages
 #: only the course of these analytes does.
-_BULK = frozenset({"lab", "vital", "contact"})
+_BULK = frozenset({"lab", "vital", "contact", "encounter", "lymphodepletion"})
 _FOLLOWED = frozenset({"IgG", "CD4"})
 
 
@@ -40,7 +40,7 @@ class Share(msgspec.Struct, frozen=True, gc=False):
     judged: tuple[Judged, ...] = ()
     left_out: str = ""
     notes: tuple[Note, ...] = ()
-    unmapped: tuple[tuple[str, str, str], ...] = ()
+    unmapped: tuple[str, ...] = ()  # "type|code|system", as there are many
     invalid: tuple[Note, ...] = ()  # of the resources behind the rows, where somebody checked
     checked: bool = False
     synthetic: bool = False
@@ -77,7 +77,7 @@ class Classifier:
             judged if self.whole else tuple(_slim(one) for one in judged),
             "" if judged else why_not(timeline),
             notes_of(timeline, judged) if judged else (),
-            tuple(read.unmapped),
+            tuple(f"{kind}|{code}|{system}" for system, code, kind in read.unmapped),
             invalid_evidence(judged, record) if self.validate else (),
             self.validate,
             timeline.synthetic,

@@ -76,6 +76,7 @@ def _no_garbage() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.freeze()  # nor are there any to be found in them later
         if was:
             gc.enable()
 

@@ -41,7 +41,7 @@ def cost_of(command: Sequence[str], more: Mapping[str, str] | None = None) -> tu
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as said:
         start = time.perf_counter()
         child = subprocess.Popen(
-            command, cwd=ROOT, stdout=out, stderr=said, env=os.environ | dict(more or {})
+            command, cwd=ROOT, stdout=out, stderr=said, env=_environment() | dict(more or {})
         )
         memory = _Memory(child.pid)
         memory.start()
@@ -57,6 +57,11 @@ def cost_of(command: Sequence[str], more: Mapping[str, str] | None = None) -> tu
                 f"{' '.join(command)}\nexit code {child.returncode}\n{said.read()[-2000:]}"
             )
         return Cost(used.ru_utime + used.ru_stime, wall, memory.peak), out.read()
+
+
+def _environment() -> dict[str, str]:
+    """Ours; but a program that is installed is not compiled anew at each start."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 class _Memory(threading.Thread):
