@@ -299,7 +299,10 @@ class Store:
             " (SELECT coalesce(ended, started) FROM run WHERE id = ?) ORDER BY id",
             (as_of, as_of),
         )
-        return [msgspec.json.decode(row[0], type=Decision) for row in rows]
+        try:
+            return [msgspec.json.decode(row[0], type=Decision) for row in rows]
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise StoreError("A decision in the store is damaged.", DAMAGED) from None
 
 
 def now() -> str:

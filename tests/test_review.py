@@ -13,7 +13,7 @@ from openpyxl import load_workbook
 from statsmodels.stats.inter_rater import cohens_kappa
 
 from adapter.causes import Plan, fingerprint
-from adapter.errors import ReviewError, UsageError
+from adapter.errors import ReviewError, StoreError, UsageError
 from adapter.model import Cause, Decision, Judged
 from adapter.patient import judge
 from adapter.pseudonyms import Pseudonyms
@@ -406,3 +406,10 @@ def test_only_unambiguous_dates_are_read() -> None:
     assert day_of("2024-05-03") == day_of("03.05.2024") == date(2024, 5, 3)
     assert day_of("5/3/2024") is None
     assert set(FILLED) <= set(COLUMNS)
+
+
+def test_a_decision_whose_bytes_have_turned_is_damage(store: Store) -> None:
+    """A disk that turns bits must end with the code of a damaged store, not as our fault."""
+    store.db.execute("INSERT INTO decision (imported, body) VALUES ('2024-05-03', '{\"episode')")
+    with pytest.raises(StoreError, match="damaged"):
+        store.decisions()

@@ -48,7 +48,10 @@ class File(msgspec.Struct, frozen=True):
     @property
     def key(self) -> str:
         """Its name without the signature in the query, which changes."""
-        return f"{self.type} {urlsplit(self.url).path}"
+        try:
+            return f"{self.type} {urlsplit(self.url).path}"
+        except ValueError:  # no URL at all, as "http://[": the gate will refuse it
+            return f"{self.type} {self.url}"
 
 
 class Manifest(msgspec.Struct):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from werkzeug import Response
 
+from adapter.fhir.bulk import File
 from adapter.store import Store
 from tests.hostile.conftest import World
 from tests.hostile.little import Asked, Row, as_json, problem
@@ -446,3 +447,8 @@ def test_an_export_for_nobody_asks_for_nothing(bulk: World) -> None:
     bulk.connection |= {"find": "patients", "patients": names}
     names.write_text("")
     assert (0, []) == (bulk.night().code, bulk.server.asked("export"))
+
+
+def test_a_file_that_names_no_url_has_a_key_all_the_same() -> None:
+    """What cannot be a URL is refused by the gate, with a message, and not before."""
+    assert "Observation http://[" == File("Observation", "http://[").key
