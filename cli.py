@@ -5,6 +5,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -116,14 +117,15 @@ def _codes(settings: Settings) -> "Codes":
 
 
 def _study(settings: Settings, as_of: int | None = None, validate: bool = False) -> "Study":
+    from adapter.pool import early_pool
     from adapter.progress import Progress
     from adapter.status import remember_counts
     from adapter.study import run_study
 
-    progress = Progress()
-    with _open(settings) as store:
+    codes, progress = _codes(settings), Progress()
+    with early_pool(settings.workers) or nullcontext() as pool, _open(settings) as store:
         study = run_study(
-            store, settings, _codes(settings), as_of=as_of, validate=validate, tell=progress
+            store, settings, codes, as_of=as_of, validate=validate, tell=progress, pool=pool
         )
         if as_of is None:
             remember_counts(store, study)
@@ -246,13 +248,19 @@ def load(settings: Settings, paths: tuple[Path, ...], recipients_only: bool, jso
     """
     from adapter.load import load as load_files
     from adapter.lock import held
+    from adapter.pool import Pool, early_pool
     from adapter.progress import Progress
     from adapter.words import loaded_in_words
 
     progress = Progress()
     wanted = _codes(settings) if recipients_only else None
-    with held(settings.store, "load"), _open(settings, create=True) as store:
-        report = load_files(store, paths, progress, recipients=wanted, workers=settings.workers)
+    workers = settings.workers if recipients_only else 1
+    with (
+        early_pool(workers) or Pool(workers) as pool,
+        held(settings.store, "load"),
+        _open(settings, create=True) as store,
+    ):
+        report = load_files(store, paths, progress, recipients=wanted, pool=pool)
         reasons = store.reject_reasons(report.run)
     progress.clear()
     _answer(report, json_, lambda report: loaded_in_words(report, reasons))

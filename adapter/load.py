@@ -14,14 +14,13 @@ from adapter.codes import Codes
 from adapter.envelope import TYPES, Envelope, Reject
 from adapter.files import Portion, entries, find_files
 from adapter.pool import Pool
-from adapter.sieve import Sifted
+from adapter.sieve import Sifted, Taking
 from adapter.store import Store
 
 _BATCH = 2_000
 PASSED_OVER = "of patients without a trace of cell therapy"
-_WORTH_A_POOL = 200_000_000  # bytes: below this, starting processes takes longer than the work
 Tell = Callable[[str, int], None]
-Batch = tuple[str, list[Envelope | Reject], int]  # file, entries, how many were passed over
+Batch = tuple[str, Taking]  # of which file
 
 
 class LoadReport(msgspec.Struct):
@@ -48,12 +47,13 @@ def load(
     tell: Tell = lambda what, count: None,
     *,
     recipients: Codes | None = None,
-    workers: int = 1,
+    pool: Pool | None = None,
 ) -> LoadReport:
     """Load files and folders into the store as one run; `tell(file name, resources read)`.
 
     With `recipients` only patients with a trace of cell therapy in these codes are stored, and
-    those whom the store already knows; the files are read twice, by `workers` processes.
+    those whom the store already knows; the files are read twice, by the processes of `pool`
+    where one is given.
     """
     files = list(find_files(paths))
     run = store.begin("load", "files")
@@ -62,11 +62,12 @@ def load(
     if recipients is None:
         batches = _everything(files)
     else:
-        batches = _of_recipients(store, files, recipients, workers, report, tell)
-    for name, batch, passed_over in batches:
-        _keep(store, report, batch, not_used)
-        report.read += passed_over
-        not_used[PASSED_OVER] += passed_over
+        batches = _of_recipients(store, files, recipients, pool or Pool(1), tell)
+    for name, taking in batches:
+        _keep(store, report, taking.entries, not_used)
+        report.read += taking.passed_over
+        report.others += taking.others
+        not_used[PASSED_OVER] += taking.passed_over
         tell(name, report.read)
     report.not_used = {what: count for what, count in sorted(not_used.items()) if count}
     store.end(run, "complete" if report.complete else "partial", msgspec.to_builtins(report))
@@ -77,18 +78,14 @@ def _everything(files: Iterable[Path]) -> Iterator[Batch]:
     for file in files:
         every = (one for one in entries(Portion(file)) if one is not None)
         while batch := list(islice(every, _BATCH)):
-            yield file.name, batch, 0
+            yield file.name, Taking(batch, 0, 0)
 
 
 def _of_recipients(
-    store: Store, files: list[Path], codes: Codes, workers: int, report: LoadReport, tell: Tell
+    store: Store, files: list[Path], codes: Codes, pool: Pool, tell: Tell
 ) -> Iterator[Batch]:
     known = {str(row[0]) for row in store.db.execute("SELECT DISTINCT patient FROM newest")}
-    large = sum(file.stat().st_size for file in files) >= _WORTH_A_POOL
-    with Pool(workers if large else 1) as pool:
-        sifted = Sifted(files, codes, known - {""}, pool, tell)
-        report.others = sifted.others
-        yield from sifted.takings()
+    return Sifted(files, codes, known - {""}, pool, tell).takings()
 
 
 def _keep(

@@ -1,21 +1,27 @@
-"""Work spread over processes: answers in order, few at a time, so that memory stays flat."""
+"""Work spread over processes: answers in order, few at a time, so that memory stays flat.
+
+`concurrent.futures` would do, but for two things: a thread of its own competes with the one that
+writes the store for the interpreter (a third of the time of a load), and its processes wait for
+ever when this one is ended by `kill -9`.
+"""
 
 import multiprocessing
 import os
-import pickle
-from collections import deque
+import signal
+import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from itertools import count
-from typing import Any, TypeVar
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import BaseContext
+from typing import Any, NamedTuple, TypeVar
 
 from adapter.errors import StoreError
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 
-_AHEAD = 2  # tasks waiting for each process: enough to keep it busy
+_AHEAD = 2  # tasks for each process: one in work, one waiting
 
 
 def cores() -> int:
@@ -23,57 +29,141 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-_numbers = count()
-_held: tuple[int, Callable[[Any], Any]] = (-1, id)  # in a process: the work it was last given
-
-
-def _do(number: int, packed: bytes, task: Any) -> Any:
-    """Keeps the work from task to task, with all that it has come to know (met codes, a store)."""
-    global _held
-    if _held[0] != number:
-        # packed by the process that started this one, a moment ago
-        _held = number, pickle.loads(packed)  # noqa: S301  # nosec B301
-    return _held[1](task)
-
-
 class Pool:
     """Processes that share work; a context manager. With one worker it is this process.
 
-    They start afresh (spawn), because an open store must not be carried into a forked one.
+    They start from nothing, because an open store must not be carried into a copy of a process;
+    `copied` promises that none is open, nor any thread running.
     """
 
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
-        spawn = multiprocessing.get_context("spawn")
-        self._processes = ProcessPoolExecutor(workers, spawn) if workers > 1 else None
+    def __init__(self, workers: int, *, copied: bool = False) -> None:
+        self._size = workers if workers > 1 else 0
+        self._context = multiprocessing.get_context("fork" if copied else "spawn")
+        self._workers: list[_Worker] = []
+        if copied:
+            self._start()
+
+    def _start(self) -> None:
+        while len(self._workers) < self._size:
+            self._workers.append(_Worker(self._context, self._workers))
 
     def __enter__(self) -> "Pool":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._processes is not None:
-            self._processes.shutdown(wait=True, cancel_futures=True)
+        for worker in self._workers:
+            worker.pipe.close()
+        for worker in self._workers:
+            worker.process.join()
 
     def spread(self, work: Callable[[Task], Answer], tasks: Iterable[Task]) -> Iterator[Answer]:
-        """`work` of each task, in their order, a few tasks ahead.
+        """`work` of each task, in their order, a few tasks ahead; to be walked to its end.
 
-        `work` is packed once; a process keeps it, and what it has learned, for all its tasks.
+        Each process gets `work` once and keeps it, and what it has learned, for all its tasks.
         StoreError when a process is killed, which usually means that memory ran out.
         """
-        if self._processes is None:
+        if not self._size:
             yield from map(work, tasks)
             return
-        waiting: deque[Future[Answer]] = deque()
-        number, packed = next(_numbers), pickle.dumps(work)
+        self._start()
         try:
-            for task in tasks:
-                waiting.append(self._processes.submit(_do, number, packed, task))
-                if len(waiting) > self._workers * _AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        except BrokenProcessPool:
+            for worker in self._workers:
+                worker.pipe.send(work)
+            yield from self._answers(enumerate(tasks))
+        except (EOFError, ConnectionError):
             raise StoreError(
                 "A worker process was ended from outside, perhaps because memory ran out.",
                 "Run again with fewer --workers; what was stored is kept.",
             ) from None
+
+    def _answers(self, tasks: Iterator[tuple[int, Any]]) -> Iterator[Any]:
+        by_pipe = {worker.pipe: worker for worker in self._workers}
+        early = dict[int, Any]()
+        following = 0
+        for worker in self._workers * _AHEAD:
+            worker.give(tasks)
+        while busy := [worker.pipe for worker in self._workers if worker.tasks]:
+            for pipe in wait(busy):
+                worker = by_pipe[pipe]  # type: ignore[index]
+                number, answer = worker.take()
+                early[number] = answer
+                worker.give(tasks)
+            while following in early:
+                yield early.pop(following)
+                following += 1
+
+
+class _Task(NamedTuple):
+    task: Any
+
+
+class _Worker:
+    """A process at the other end of a pipe."""
+
+    def __init__(self, context: BaseContext, elders: list["_Worker"]) -> None:
+        self.pipe, theirs = context.Pipe()
+        # a copy has our ends of all pipes; while one is open nobody is told that we ended
+        ours = [elder.pipe for elder in elders] + [self.pipe]
+        copied = context.get_start_method() == "fork"
+        self.process = context.Process(  # type: ignore[attr-defined]
+            target=_labour, args=(theirs, ours if copied else ()), daemon=True
+        )
+        self.process.start()
+        theirs.close()
+        self.tasks: list[int] = []  # their numbers, as they were given
+
+    def give(self, tasks: Iterator[tuple[int, Any]]) -> None:
+        """Hand over the next task, if there is one."""
+        for number, task in tasks:
+            self.pipe.send(_Task(task))
+            self.tasks.append(number)
+            return
+
+    def take(self) -> tuple[int, Any]:
+        """The answer to the first task it has; raises what went wrong with it."""
+        answer, problem = self.pipe.recv()
+        if problem is not None:
+            raise problem
+        return self.tasks.pop(0), answer
+
+
+def _labour(pipe: Connection, ours: Iterable[Connection]) -> None:
+    """Answers tasks until nobody asks any more; what is no task is the work to do on them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who asks
+    for end in ours:
+        end.close()
+    with suppress(EOFError, ConnectionError):
+        work = pipe.recv()
+        while True:
+            message = pipe.recv()
+            if isinstance(message, _Task):
+                pipe.send(_answer(work, message.task))
+            else:
+                work = message
+
+
+def _answer(work: Callable[[Any], Any], task: Any) -> tuple[Any, Exception | None]:
+    try:
+        return work(task), None
+    except Exception as problem:
+        return None, problem
+
+
+def early_pool(workers: int) -> Pool | None:
+    """A pool that is there at once, for the beginning of a command, before a store is opened.
+
+    None where one process is enough, or copying one is not safe: elsewhere than on Linux, or
+    beside threads.
+    """
+    can = sys.platform == "linux" and threading.active_count() == 1
+    return Pool(workers, copied=True) if can and workers > 1 else None
+
+
+@contextmanager
+def this_or_new(pool: Pool | None, workers: int) -> Iterator[Pool]:
+    """The pool that is there, or one of `workers` for the time being."""
+    if pool is not None:
+        yield pool
+    else:
+        with Pool(workers) as new:
+            yield new

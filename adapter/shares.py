@@ -17,10 +17,10 @@ from msgspec.structs import replace
 
 from adapter.errors import StoreError
 from adapter.patient import Classifier, Share
-from adapter.pool import Pool
+from adapter.pool import Pool, this_or_new
 from adapter.store import DAMAGED, Store
 
-_TOGETHER = 50  # patients: one task of a process, and one transaction of remembering
+_TOGETHER = 10  # patients: one task of a process, and one transaction of remembering
 _WORTH_A_POOL = 200  # patients: below this, starting processes takes longer than the work
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -38,28 +38,33 @@ def _decode(packed: bytes, patient: str = "") -> Share:
 
 
 def shares_of(
-    store: Store, classify: Classifier, as_of: int | None, only: list[str], workers: int
+    store: Store,
+    classify: Classifier,
+    as_of: int | None,
+    only: list[str],
+    workers: int,
+    pool: Pool | None = None,
 ) -> Iterator[Share]:
-    """One share for each patient who has any resource, in order of patient id."""
+    """One share for each patient who has any resource, in order of patient id.
+
+    Judged by the processes of `pool`; without one by so many `workers`, where it is worth it.
+    """
     if as_of is not None or only:
         yield from map(classify, store.records(as_of, only))
         return
     memory = _Memory(store, classify)
     fresh = memory.missing()
-    new = _judged(store, classify, memory, fresh, workers)
-    yield from heapq.merge(memory.shares(), new, key=attrgetter("patient"))
+    with this_or_new(pool, workers if len(fresh) >= _WORTH_A_POOL else 1) as pool:
+        new = _judged(_Work(store, classify), memory, fresh, pool)
+        yield from heapq.merge(memory.shares(), new, key=attrgetter("patient"))
 
 
-def _judged(
-    store: Store, classify: Classifier, memory: "_Memory", patients: list[str], workers: int
-) -> Iterator[Share]:
+def _judged(work: "_Work", memory: "_Memory", patients: list[str], pool: Pool) -> Iterator[Share]:
     left = iter(patients)
     tasks = iter(lambda: list(islice(left, _TOGETHER)), [])
-    work = _Work(store, classify)
-    with Pool(workers if len(patients) >= _WORTH_A_POOL else 1) as pool:
-        for answers in pool.spread(work, tasks):
-            memory.keep(answers)
-            yield from (_decode(packed) for _, packed in answers)
+    for answers in pool.spread(work, tasks):
+        memory.keep(answers)
+        yield from (_decode(packed) for _, packed in answers)
 
 
 class _Work:

@@ -123,25 +123,24 @@ def _codings(value: Any) -> Iterator[tuple[str, str, str]]:
 class _Seen(NamedTuple):
     """What the first look found in one portion."""
 
-    everybody: set[str]
     traced: set[str]
     lines: int
 
 
 class First:
-    """The first look: everybody in a portion, and those with a trace."""
+    """The first look: who shows a trace."""
 
     def __init__(self, codes: Codes) -> None:
         self.sieve = Sieve(codes)
 
     def __call__(self, portion: Portion) -> _Seen:
         """What is in one portion."""
-        everybody, traced, read = set[str](), set[str](), 0
+        traced, read = set[str](), 0
         with suppress(*DAMAGE, OSError):  # the second look tells of it
             for _, block in blocks(portion):
                 read += len(block)
-                self.look(block, everybody, traced)
-        return _Seen(everybody, traced, read)
+                self.look(block, set(), traced)
+        return _Seen(traced, read)
 
     def look(self, lines: Iterable[bytes], everybody: set[str], traced: set[str]) -> None:
         """Add whom these lines are about, and those with a trace among them."""
@@ -163,54 +162,66 @@ class First:
                     traced.add(one.patient)
 
 
+class Taking(NamedTuple):
+    """What the second look took from one portion, and what it passed over."""
+
+    entries: list[Entry]
+    passed_over: int
+    others: int  # Patients among them: of a whole hospital not even the ids are held
+
+
 class Second:
     """The second look: the entries of some patients, and how many were passed over."""
 
     def __init__(self, kept: frozenset[str]) -> None:
-        self.kept = kept
+        self.kept, self._others = kept, 0
 
-    def __call__(self, portion: Portion) -> tuple[list[Entry], int]:
+    def __call__(self, portion: Portion) -> Taking:
         """Their entries in one portion, and how many others there are."""
-        taken, passed_over = list[Entry](), 0
+        taken, passed_over, self._others = list[Entry](), 0, 0
         for one in entries(portion, self.wanted):
             if one is None or (isinstance(one, Envelope) and one.patient not in self.kept):
                 passed_over += 1
+                self._others += one is not None and one.type == "Patient"
             else:
                 taken.append(one)
-        return taken, passed_over
+        return Taking(taken, passed_over, self._others)
 
     def wanted(self, raw: bytes) -> bool:
         """Is this line about one of them, or can only a closer look tell?"""
         try:
-            owner = _owner(_owned(raw))
+            row = _owned(raw)
         except (ValueError, RecursionError):
             return True
-        return owner is None or owner in self.kept
+        owner = _owner(row)
+        if owner is None or owner in self.kept:
+            return True
+        self._others += row.resourceType == "Patient"
+        return False
 
 
 class Sifted:
-    """An export sifted: whom it keeps, how many others there were, and what it holds of whom."""
+    """An export sifted: whom it keeps, and what it holds of them."""
 
     def __init__(
         self, files: Iterable[Path], codes: Codes, known: Iterable[str], pool: Pool, tell: Tell
     ) -> None:
         pieces, self._pool = list(portions(files)), pool
-        everybody, traced = set[str](), set[str]()
+        traced = set[str]()
         self._pieces: list[Portion] = []
-        before = 0
+        before = read = 0
         looks = pool.spread(First(codes), pieces)
         for piece, seen in zip(pieces, looks, strict=True):
-            everybody |= seen.everybody
             traced |= seen.traced
             before = before if piece.start else 0
             self._pieces.append(piece._replace(before=before))
             before += seen.lines
-            tell("patients looked at", len(everybody))
+            read += seen.lines
+            tell("looking for recipients", read)
         self.kept = frozenset(traced.union(known))
-        self.others = len(everybody - self.kept)
 
-    def takings(self) -> Iterator[tuple[str, list[Entry], int]]:
-        """(file, entries kept, entries passed over) portion by portion."""
+    def takings(self) -> Iterator[tuple[str, Taking]]:
+        """What is taken of each portion, with the name of its file."""
         looks = self._pool.spread(Second(self.kept), self._pieces)
-        for piece, (taken, passed_over) in zip(self._pieces, looks, strict=True):
-            yield piece.file.name, taken, passed_over
+        for piece, taking in zip(self._pieces, looks, strict=True):
+            yield piece.file.name, taking

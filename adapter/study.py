@@ -16,6 +16,7 @@ from adapter.config import Settings
 from adapter.errors import UsageError
 from adapter.model import Decision, Judged, Note
 from adapter.patient import Classifier
+from adapter.pool import Pool
 from adapter.shares import shares_of
 from adapter.store import Store
 
@@ -90,6 +91,7 @@ def run_study(
     only: Iterable[str] = (),
     validate: bool = False,
     tell: Callable[[str, int], None] | None = None,
+    pool: Pool | None = None,
 ) -> Study:
     """Every patient in the store (as it stood at run `as_of`; or `only` these) to one Study.
 
@@ -103,7 +105,7 @@ def run_study(
     classify = Classifier(settings, codes, sends, validate=validate, whole=bool(wanted))
     tally = Tally()
     with _no_garbage():
-        for share in shares_of(store, classify, as_of, wanted, settings.workers):
+        for share in shares_of(store, classify, as_of, wanted, settings.workers, pool):
             tally.take(share)
             if tell is not None:
                 tell("patients classified", tally.patients)

@@ -16,6 +16,7 @@ from adapter.envelope import Envelope, Reject
 from adapter.export import rows_of
 from adapter.files import Portion, blocks, entries, portions
 from adapter.load import LoadReport, load
+from adapter.pool import Pool
 from adapter.store import Store
 from adapter.study import Study, run_study
 from cli import main
@@ -273,10 +274,13 @@ def test_the_place_of_a_reject_is_its_line_in_the_file(tmp_path: Path, hospital:
     good = (hospital / "all.ndjson").read_bytes().splitlines()[:3000]
     good[2500:2500] = [b"{broken"]
     (tmp_path / "all.ndjson").write_bytes(b"\n".join(good))
-    with pytest.MonkeyPatch.context() as patch, Store(tmp_path / "cart.db") as store:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        Pool(2) as pool,
+        Store(tmp_path / "cart.db") as store,
+    ):
         patch.setattr("adapter.sieve.portions", lambda files: portions(files, 100_000))
-        patch.setattr("adapter.load._WORTH_A_POOL", 0)
-        load(store, [tmp_path / "all.ndjson"], recipients=load_codes(), workers=2)
+        load(store, [tmp_path / "all.ndjson"], recipients=load_codes(), pool=pool)
         assert [("all.ndjson:2501", "not readable as JSON", 1)] == store.rejects()
 
 
