@@ -4,7 +4,6 @@ Each night keeps in the store what it said of every episode, and with which code
 program. A run without that memory is replayed from the append-only store with today's settings.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -16,13 +15,14 @@ from adapter.config import Settings
 from adapter.errors import UsageError
 from adapter.export import answer_of
 from adapter.model import Judged, OutcomeKind
+from adapter.patient import digest_of
 from adapter.report import Change, Changes
 from adapter.store import Store
 from adapter.study import Study, run_study
 
 
 class Row(msgspec.Struct, frozen=True):
-    """What was said of one episode; `settled` is the day of the decision that counts."""
+    """What was said of one episode; `settled` is the digest of the decision that counts."""
 
     patient: str
     product: str
@@ -59,14 +59,9 @@ class Said(msgspec.Struct, frozen=True):
 
 def said_of(study: Study, run: int) -> Said:
     """What this study says, as of a run of its store."""
-    chosen = {
-        "policy": study.plan.policy.model_dump(mode="json"),
-        "rules": {name: rule.model_dump(mode="json") for name, rule in study.plan.rules.items()},
-    }
-    digest = hashlib.blake2b(msgspec.json.encode(chosen, order="deterministic"), digest_size=8)
     rows = {one.episode.name: _row(one) for one in study.judged}
     at = next((str(r["started"]) for r in study.quality.runs if r["run"] == run), "")
-    return Said(run, at, study.codes_digest, digest.hexdigest(), __version__, rows)
+    return Said(run, at, study.codes_digest, study.rules_digest, __version__, rows)
 
 
 def _row(one: Judged) -> Row:
@@ -74,7 +69,7 @@ def _row(one: Judged) -> Row:
     base = (one.episode.patient, one.episode.product, one.outcome.kind.value)
     if answer is None:
         return Row(*base, one.episode.death is not None)
-    settled = one.decision.decided if one.decision and answer.decided_by == "reviewer" else ""
+    settled = "" if one.decision is None else digest_of(one.decision)
     return Row(
         *base, True, answer.cause.value, answer.subcause, answer.certainty.value,
         one.verdict.rule if one.verdict else "", settled,
@@ -147,8 +142,9 @@ def changes_between(store: Store, before: Said, after: Said, replay: Replay) -> 
     touched = {
         str(row[0])
         for row in store.db.execute(
-            "SELECT DISTINCT patient FROM version WHERE run > ? AND run <= ?",
-            (before.run, after.run),
+            "SELECT DISTINCT o.patient FROM version v JOIN version o USING (type, fhir_id)"
+            " WHERE v.run > ? AND v.run <= ?",  # whoever else owned it before, too
+            sorted((before.run, after.run)),
         )
     }
     found = list[Change]()
@@ -195,11 +191,16 @@ class _Why:
         self.patient = (self.new or self.old).patient  # type: ignore[union-attr]
         self.evidence = self.patient in touched
 
+    def _decided(self) -> bool:
+        """Only of a verdict does a person decide, never of what came first."""
+        old, new = self.old, self.new
+        return bool(old and new and old.outcome == new.outcome and old.settled != new.settled)
+
     def __call__(self) -> str:
         """The reason in words; where data and settings both changed, the old data are read again
         with the new settings, which tells the two apart.
         """
-        if (self.old.settled if self.old else "") != (self.new.settled if self.new else ""):
+        if self._decided():
             return "decision"
         pairs = {"mapping": "codes", "rule or policy": "rules", "program version": "program"}
         changed = [

@@ -84,12 +84,20 @@ class Classifier:
         )
 
     @property
+    def rules(self) -> str:
+        """Changes when a setting could make the same facts mean something else."""
+        rules = {name: rule.model_dump() for name, rule in self.plan.rules.items()}
+        return digest_of((self.zone, self.plan.policy.model_dump(), rules, self.plan.prophylaxis))
+
+    @property
     def basis(self) -> str:
         """Changes when the same resources could be judged otherwise: program, settings, codes."""
-        rules = {name: rule.model_dump() for name, rule in self.plan.rules.items()}
-        said = (_program(), self.codes.digest, self.zone, self.plan.policy.model_dump(), rules,
-                self.plan.sends, self.plan.prophylaxis)  # fmt: skip
-        return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()[:32]
+        return digest_of((_program(), self.codes.digest, self.rules, self.plan.sends))
+
+
+def digest_of(said: object) -> str:
+    """The same for the same content, in whatever order sets and tables come."""
+    return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()[:32]
 
 
 def _slim(one: Judged) -> Judged:

@@ -35,6 +35,7 @@ class Study(msgspec.Struct, frozen=True):
     unmapped: tuple[Unmapped, ...] = ()
     notes: tuple[tuple[str, Note], ...] = ()  # (patient, note) of every recipient
     codes_digest: str = ""
+    rules_digest: str = ""
     cut: str = ""  # the day of the newest run: what is later cannot be known
     synthetic: bool = False
 
@@ -120,6 +121,7 @@ def run_study(
         unmapped=tally.ranked_unmapped(),
         notes=tuple(tally.notes),
         codes_digest=codes.digest,
+        rules_digest=classify.rules,
         cut=quality.cut,
         synthetic=tally.synthetic,
     )

@@ -14,8 +14,8 @@ from adapter.nightly import run_night
 from adapter.report import Change
 from adapter.store import Store
 from cli import main
-from tests.builders import SYSTEMS, condition
-from tests.nightly.ward import Ward, about, recipient, relapse
+from tests.builders import SYSTEMS, condition, patient
+from tests.nightly.ward import Ward, about, recipient, relapse, sepsis
 
 SICK = "synthetic-0002"  # died of sepsis
 
@@ -33,8 +33,8 @@ def moved(chosen: Settings, first: int = 1, second: int = 2) -> str:
     return found[0].text
 
 
-def decide(chosen: Settings, cause: Cause) -> None:
-    said = Decision(f"{SICK}#1", "Synthetic Reader", "2026-01-05", cause, "", Certainty.DEFINITE)
+def decide(chosen: Settings, cause: Cause, who: str = "Synthetic Reader") -> None:
+    said = Decision(f"{SICK}#1", who, "2026-01-05", cause, "", Certainty.DEFINITE, role="consensus")
     with Store(chosen.store) as store:
         store.add_decisions([said])
 
@@ -91,6 +91,47 @@ def test_evidence_and_rule_together_are_told_apart(chosen: Settings, hospital: W
     hospital.put(*about(SICK, condition("cm|I10", on="2025-01-02", id="irrelevant")))
     run_night(rejecting(chosen))
     assert moved(rejecting(chosen)).endswith(": changed rule or policy.")
+
+
+def test_a_second_decision_of_one_day_is_a_decision(chosen: Settings) -> None:
+    """Corrected on the day it was made: the day alone would not tell."""
+    decide(chosen, Cause.HEMORRHAGE)
+    run_night(chosen)
+    decide(chosen, Cause.CRS)
+    run_night(chosen)
+    assert "to crs (definite): decision." in moved(chosen)
+
+
+def test_no_decision_makes_a_relapse(chosen: Settings, hospital: Ward) -> None:
+    """A decided death turns out to have come after a relapse: the evidence did that."""
+    decide(chosen, Cause.HEMORRHAGE)
+    run_night(chosen)
+    hospital.put(*about(SICK, patient(died="2025-06-21"), relapse("2025-06-15"))[1:])
+    run_night(chosen)
+    assert ["nrm to relapse: new evidence.", "hemorrhage (definite): new evidence."] == [
+        change.text for change in told(chosen)
+    ]
+
+
+def test_evidence_that_goes_to_another_patient_is_new_evidence(
+    chosen: Settings, hospital: Ward
+) -> None:
+    """A diagnosis filed under the wrong patient is corrected; its loser is told why, both ways."""
+    run_night(chosen)
+    hospital.put(*about("synthetic-0001", {**sepsis(), "id": f"{SICK}-cond3"}))
+    run_night(chosen)
+    assert moved(chosen).endswith(": new evidence.")
+    assert moved(chosen, 2, 1).endswith(": new evidence.")
+
+
+def test_a_changed_time_zone_is_a_changed_policy(chosen: Settings, hospital: Ward) -> None:
+    """Midnight lies elsewhere: death comes the day before the relapse, or on its day."""
+    late = {**patient(died="2025-06-20T23:30:00Z"), "id": SICK}
+    hospital.put(late, *about(SICK, {**relapse("2025-06-21"), "id": "synthetic-late"}))
+    run_night(chosen)
+    moved_east = chosen.model_copy(update={"timezone": "Asia/Tokyo"})
+    run_night(moved_east)
+    assert "nrm to relapse: changed rule or policy." in [one.text for one in told(moved_east)]
 
 
 def test_every_kind_of_change_is_told(chosen: Settings, hospital: Ward) -> None:
