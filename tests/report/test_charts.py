@@ -140,7 +140,7 @@ def test_groups_too_small_for_a_curve_are_said() -> None:
     """Episodes that are in no curve are counted in the note."""
     study = a_study(60)
     html = str(h.div[by_group(View(study, KEY))])
-    assert "Not drawn" in html
+    assert "not drawn" in html
 
 
 def test_repeats_of_an_infection_are_one() -> None:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from adapter.errors import Alarm, StoreError, UsageError
-from adapter.model import Cause, OutcomeKind
+from adapter.model import Cause, Outcome, OutcomeKind
 from adapter.pseudonyms import Pseudonyms
 from adapter.report import Change, Changes, report_html, write_figures, write_report
 from adapter.report.page import CHAPTERS
@@ -148,6 +148,20 @@ def test_a_flow_that_does_not_add_up_is_not_drawn() -> None:
     view = View(msgspec.structs.replace(study, attrition=wrong), KEY)
     with pytest.raises(Alarm, match="do not add up"):
         left_out(view)
+
+
+def test_the_flow_says_the_reason_before_its_count() -> None:
+    """A reason may be a sentence: a count before it would read as its subject, one or many."""
+    reasons = ["death_without_date", "death_without_date", "no_contact_after_infusion"]
+    lost = [judged_of(Person(n, OutcomeKind.NOT_EVALUABLE, 0)) for n in range(3)]
+    judged = [
+        msgspec.structs.replace(one, outcome=Outcome(one.outcome.kind, None, reason))
+        for one, reason in zip(lost, reasons, strict=True)
+    ]
+    text = Page(report_html(study_of(judged), KEY)).text
+    assert "Nobody saw the patient after the infusion: 1" in text
+    assert "Death is known, its day is not, and nothing" in text
+    assert "came first: 2" in text
 
 
 def test_what_changed_names_patients_by_pseudonym() -> None:

@@ -87,7 +87,7 @@ def _diagram(stages: Sequence[Stage], outcomes: dict[str, int]) -> Drawing:
 def _leaving(stage: Stage) -> list[str]:
     lines = [f"Left out: {sum(stage.leaving.values()):,}"] if stage.leaving else []
     for why, n in stage.leaving.items():
-        lines += wrap(f"{n:,} {why}", _SIDE_CHARACTERS)
+        lines += wrap(f"{sentence_case(why)}: {n:,}", _SIDE_CHARACTERS)
     return lines
 
 
