@@ -35,7 +35,8 @@ from adapter.study import Study, run_study
 from adapter.sync import SyncReport, Tell, sync
 from adapter.tell import Night, tell
 
-_NAME = re.compile(r"\d{4}-\d\d-\d\d_(\d{5,})")
+_NUMBER = re.compile(r"\d{5,}")
+_NAME = re.compile(rf"\d{{4}}-\d\d-\d\d_{_NUMBER.pattern}")
 _MEGABYTE = 2**20
 
 
@@ -51,7 +52,7 @@ def run_night(
     began, stuck = time.monotonic(), False
     longest = settings.connection.deadline_hours + 2  # the rest takes less (convention)
     journal = Journal(settings.nightly.folder / "journal.jsonl", say)
-    night = _known_before(journal.path)
+    night = _known_before(settings.nightly.folder)
     try:
         make_folder(settings.nightly.folder)
         with held(settings.store, "nightly") as died:
@@ -73,12 +74,17 @@ def run_night(
     return night
 
 
-def _known_before(journal: Path) -> Night:
-    """The counts of the last night, so that a failed one does not say that there is nobody."""
-    last = last_event(journal, "ended") or {}
+def _known_before(folder: Path) -> Night:
+    """The counts of the last night, so that a failed one does not say that there is nobody.
+
+    A journal may have been rotated away; the folder behind `latest` still knows.
+    """
     try:
+        last = last_event(folder / "journal.jsonl", "ended")
+        if last is None:
+            last = msgspec.json.decode((folder / "latest" / "night.json").read_bytes())
         night = msgspec.convert(last, Night)
-    except msgspec.ValidationError:
+    except (OSError, msgspec.DecodeError):
         night = Night()
     return msgspec.structs.replace(
         night, number=0, run=0, last_good=night.last_good_night, state="failed", exit_code=1,
@@ -138,7 +144,7 @@ class _NightWork:
             self.night.todo = "The next night asks for what is due." if pulled.due else ""
             self._publish(self._write(store, study, changes))
             remember(store, said)
-        prune(self.folder, self.settings.nightly.keep, self.journal)
+        prune(self.folder, self.settings.nightly.keep, self.night.last_good_night, self.journal)
 
     def _synced(self, store: Store, pulled: SyncReport) -> None:
         night = self.night
@@ -227,8 +233,8 @@ def nights(folder: Path) -> list[Path]:
 
 
 def _number(path: Path) -> int:
-    match = _NAME.fullmatch(path.name)
-    return int(match[1]) if match else 0
+    match = _NUMBER.search(path.name)
+    return int(match[0]) if match else 0
 
 
 def point_latest(target: Path) -> None:
@@ -243,26 +249,37 @@ def _recover(folder: Path, journal: Journal, died: dict[str, Any] | None) -> int
     """Roll back what was half written, finish what was whole; gives the last night's number."""
     left = [path for path in folder.glob(".*") if path.name.endswith((".part", ".new"))]
     left += folder.glob(".night-*.old")
-    for path in left:
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     done = nights(folder)
     latest = folder / "latest"
     behind = bool(done) and (not latest.exists() or latest.resolve().name != done[-1].name)
     if behind:
         point_latest(done[-1])
     last = last_event(journal.path, "started") or {}
-    number = max([_number(path) for path in done] + [int(last.get("night", 0))])
+    number = max(int(last.get("night", 0)), *map(_number, (folder, *done, *left)))
+    left = [path for path in left if _removed(path, journal)]
     if died is not None or left or behind:
         journal("recovered", owner=died, rolled_back=[path.name for path in left], finished=behind)
     return number
 
 
-def prune(folder: Path, keep: int, journal: Journal) -> None:
-    """Remove the oldest nights, never the one behind `latest`; each vanishes in one step."""
-    latest = (folder / "latest").resolve().name
-    old = [path for path in nights(folder)[:-keep] if path.name != latest]
-    for path in old:
-        gone = path.rename(folder / f".night-{_number(path):05d}.old")
-        shutil.rmtree(gone)
-    if old:
-        journal("pruned", folders=[path.name for path in old])
+def prune(folder: Path, keep: int, good: str, journal: Journal) -> None:
+    """Remove the oldest nights, never the one behind `latest` nor the last complete one."""
+    spared = {(folder / "latest").resolve().name, good}
+    old = [path for path in nights(folder)[:-keep] if path.name not in spared]
+    if gone := [path.name for path in old if _removed(path, journal)]:
+        journal("pruned", folders=gone)
+
+
+def _removed(path: Path, journal: Journal) -> bool:
+    """Remove a file or folder; a dated one vanishes in one step.
+
+    What somebody still reads may stay on a network disk: no failure, the next night tries again.
+    """
+    try:
+        if _NAME.fullmatch(path.name):
+            path = path.rename(path.with_name(f".night-{_number(path):05d}.old"))
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    except OSError as problem:
+        journal("could_not_remove", path=path.name, why=store_reason(problem))
+        return False
+    return True

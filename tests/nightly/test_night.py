@@ -1,6 +1,7 @@
 """A night from end to end: what it writes, and what the next one makes of it."""
 
 import csv
+import errno
 import json
 import os
 import stat
@@ -27,6 +28,10 @@ def changes(chosen: Settings) -> list[dict[str, Any]]:
 def events(chosen: Settings) -> list[str]:
     lines = (chosen.nightly.folder / "journal.jsonl").read_text().splitlines()
     return [json.loads(line)["event"] for line in lines]
+
+
+def busy(path: Path) -> None:
+    raise OSError(errno.ENOTEMPTY, "Directory not empty")
 
 
 def test_the_first_night_writes_everything_for_its_owner_only(chosen: Settings) -> None:
@@ -75,6 +80,32 @@ def test_old_nights_go_and_the_latest_stays(tmp_path: Path, hospital: Ward) -> N
     assert latest(chosen).resolve().name.endswith("_00005")
 
 
+def test_the_last_complete_night_stays(tmp_path: Path, hospital: Ward) -> None:
+    """Partial nights follow it, more than are kept."""
+    chosen = settings(tmp_path, hospital.base, keep=1)
+    good = run_night(chosen)
+    hospital.refused = {"Encounter"}
+    partial = [run_night(chosen) for _ in range(3)][-1]
+    assert [good.folder, partial.folder] == [path.name for path in nights(chosen.nightly.folder)]
+    hospital.refused = set()
+    last = run_night(chosen)
+    assert [last.folder] == [path.name for path in nights(chosen.nightly.folder)]
+
+
+def test_what_cannot_be_removed_fails_no_night(
+    tmp_path: Path, hospital: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody reads an old night on a network disk: journaled, and tried again by the next."""
+    chosen = settings(tmp_path, hospital.base, keep=1)
+    run_night(chosen)
+    with monkeypatch.context() as patch:
+        patch.setattr("adapter.nightly.shutil.rmtree", busy)
+        assert [("complete", 0)] * 2 == [outcome(run_night(chosen)) for _ in range(2)]
+    assert "could_not_remove" in events(chosen)
+    assert ("complete", 0) == outcome(run_night(chosen))
+    assert [] == list(chosen.nightly.folder.glob(".night-*"))
+
+
 def test_a_partial_night_exports_and_says_so(chosen: Settings, hospital: Ward) -> None:
     """One type fails: exit 20, what came is published, the next night fetches the rest."""
     hospital.refused = {"Encounter"}
@@ -82,9 +113,7 @@ def test_a_partial_night_exports_and_says_so(chosen: Settings, hospital: Ward) -
     assert ("partial", 20) == outcome(night)
     assert any(due.startswith("Encounter") for due in night.due)
     assert "partial" == json.loads((latest(chosen) / "night.json").read_text())["state"]
-    assert (
-        "still due: this report may be incomplete" in (latest(chosen) / "report.html").read_text()
-    )
+    assert "; this report may be incomplete" in (latest(chosen) / "report.html").read_text()
     hospital.refused = set()
     assert ("complete", 0) == outcome(run_night(chosen))
 

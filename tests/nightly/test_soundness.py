@@ -98,10 +98,15 @@ def test_a_large_store_is_checked_once_a_week(
             assert last == pytest.approx(float(store.meta("checked") or 0))
 
 
+@pytest.mark.parametrize("rotated", [False, True])
 @pytest.mark.parametrize("left", [None, b""])
-def test_a_store_that_is_gone_is_not_begun_anew(chosen: Settings, left: bytes | None) -> None:
+def test_a_store_that_is_gone_is_not_begun_anew(
+    chosen: Settings, left: bytes | None, rotated: bool
+) -> None:
     """An unmounted disk, an emptied file: the decisions were in it. By hand one may begin anew."""
     run_night(chosen)
+    if rotated:
+        (chosen.nightly.folder / "journal.jsonl").write_bytes(b"")
     chosen.store.unlink()
     if left is not None:
         chosen.store.write_bytes(left)
