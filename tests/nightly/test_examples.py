@@ -27,6 +27,7 @@ CONFIG = "/etc/cart-nrm/study.toml"
 #: Field -> its own fields; `...` is anything, [x] a list of x. As of Kubernetes 1.33.
 SECURITY = {"allowPrivilegeEscalation": ..., "readOnlyRootFilesystem": ..., "runAsNonRoot": ...,
             "runAsUser": ..., "runAsGroup": ..., "fsGroup": ...,
+            "fsGroupChangePolicy": ...,
             "capabilities": {"drop": ...}, "seccompProfile": {"type": ...}}  # fmt: skip
 SOURCE = {"name": ..., "items": [{"key": ..., "path": ...}]}
 POD = {
@@ -162,6 +163,7 @@ def test_kubernetes_would_know_every_field() -> None:
     job = documents[1]["spec"]
     pod = job["jobTemplate"]["spec"]["template"]["spec"]
     assert "Forbid" == job["concurrencyPolicy"]
+    assert "OnRootMismatch" == pod["securityContext"]["fsGroupChangePolicy"]  # the key stays 0600
     assert {v["name"] for v in pod["volumes"]} == {
         mount["name"] for mount in pod["containers"][0]["volumeMounts"]
     }
