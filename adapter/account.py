@@ -1,6 +1,7 @@
 """The account of a study: who was left out and why, what is unmapped, how good the data are."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -121,13 +122,19 @@ class Tally:
         """What the store and the notes say of the data at run `as_of`."""
         runs = tuple(run for run in store.runs() if as_of is None or run["run"] <= as_of)
         return Quality(
-            resources=store.counts(),
-            rejects=len(store.rejects()),
+            resources=store.counts(as_of),
+            rejects=len(store.rejects(as_of)),
             runs=runs,
-            slices_due=store.slices_due(),
+            slices_due=store.slices_due() if as_of is None else _due_after(runs),
             notes_by_kind=dict(sorted(Counter(note.kind for _, note in self.notes).items())),
             invalid=tuple(self.invalid),
         )
+
+
+def _due_after(runs: Sequence[dict[str, Any]]) -> int:
+    """What the last of these syncs left due: the ledger only knows what is due today."""
+    left = [run["summary"].get("slices_due", 0) for run in runs if run["kind"] == "sync"]
+    return int(left[-1]) if left else 0
 
 
 def _parts(coding: str) -> tuple[str, str, str]:

@@ -177,9 +177,12 @@ class Store:
         self.db.executemany("INSERT INTO reject (run, place, reason, body) VALUES (?,?,?,?)", rows)
         return len(rows)
 
-    def rejects(self) -> list[tuple[str, str, int]]:
-        """(place, reason, run) of every reject."""
-        return self.db.execute("SELECT place, reason, run FROM reject ORDER BY id").fetchall()
+    def rejects(self, as_of: int | None = None) -> list[tuple[str, str, int]]:
+        """(place, reason, run) of every reject (until run `as_of`)."""
+        return self.db.execute(
+            "SELECT place, reason, run FROM reject WHERE ? IS NULL OR run <= ? ORDER BY id",
+            (as_of, as_of),
+        ).fetchall()
 
     def reject_reasons(self, run: int) -> dict[str, int]:
         """Why a run's rejects could not be filed, most frequent first."""
@@ -233,9 +236,17 @@ class Store:
         for kind, id_, patient, dictionary, body in rows:
             yield kind, id_, patient, self.packing.unpack(dictionary, body) if body else b""
 
-    def counts(self) -> dict[str, int]:
-        """Current resources by type."""
-        return dict(self.db.execute("SELECT type, held FROM live WHERE held > 0"))
+    def counts(self, as_of: int | None = None) -> dict[str, int]:
+        """Current resources (at run `as_of`) by type."""
+        if as_of is None:
+            return dict(self.db.execute("SELECT type, held FROM live WHERE held > 0"))
+        return dict(
+            self.db.execute(
+                "SELECT type, count(*) FROM (SELECT type, gone, max(id) FROM version"
+                " WHERE run <= ? GROUP BY type, fhir_id) WHERE gone IS NULL GROUP BY type",
+                (as_of,),
+            )
+        )
 
     def ids(self, type_: str, patient: str | None = None) -> set[str]:
         """Ids held of one type (of one patient): the ground for finding deletions."""

@@ -102,7 +102,7 @@ def run_study(
     if as_of is not None and as_of not in {run["run"] for run in store.runs()}:
         raise UsageError(f"The store has no run {as_of}.", "`cart-nrm status` lists its runs.")
     wanted = list(only)
-    sends = frozenset(store.counts())
+    sends = frozenset(store.counts(as_of))
     classify = Classifier(settings, codes, sends, validate=validate, whole=bool(wanted))
     tally = Tally()
     with _no_garbage():

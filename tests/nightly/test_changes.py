@@ -9,12 +9,13 @@ from click.testing import CliRunner
 from adapter.changes import diff
 from adapter.codes import load_codes
 from adapter.config import RuleChange, Settings
+from adapter.envelope import Reject
 from adapter.model import Cause, Certainty, Decision
 from adapter.nightly import run_night
 from adapter.report import Change
 from adapter.store import Store
 from cli import main
-from tests.builders import SYSTEMS, condition, patient
+from tests.builders import SYSTEMS, condition, observation, patient
 from tests.nightly.ward import Ward, about, recipient, relapse, sepsis
 
 SICK = "synthetic-0002"  # died of sepsis
@@ -171,6 +172,39 @@ def test_a_decision_made_later_is_not_in_an_earlier_run(chosen: Settings) -> Non
         options = ["classify", "--store", str(chosen.store), "--as-of", str(run), "--json"]
         rows = json.loads(CliRunner().invoke(main, options).stdout)
         assert [cause] == [row["cause"] for row in rows if row["patient"] == SICK]
+
+
+def of_the_first_run(chosen: Settings, folder: Path) -> dict[str, bytes]:
+    """Everything that `--as-of` gives: files, and what is printed."""
+    folder.mkdir()
+    for command in ("export cohort.csv", "export cohort.summary.json", "report report.html",
+                    "classify --json", f"explain {SICK}"):  # fmt: skip
+        name, argument = command.split()
+        file = folder / argument
+        words = [name, str(file) if "." in argument else argument]
+        result = CliRunner().invoke(main, [*words, "--store", str(chosen.store), "--as-of", "1"])
+        assert 0 == result.exit_code, result.output
+        if not file.exists():
+            file.write_text(result.stdout)
+    return {one.name: one.read_bytes() for one in folder.iterdir() if "manifest" not in one.name}
+
+
+def test_an_earlier_run_is_given_again_to_the_byte(
+    chosen: Settings, hospital: Ward, tmp_path: Path
+) -> None:
+    """Later come types never sent before, another patient, rejects, a decision and a bad night."""
+    run_night(chosen)
+    cohort = (chosen.nightly.folder / "latest" / "cohort.csv").read_bytes()
+    before = of_the_first_run(chosen, tmp_path / "before")
+    fever = observation("8310-5", on="2025-06-18", valueQuantity={"value": 39, "code": "Cel"})
+    hospital.put(*recipient("synthetic-0004", fever), *about(SICK, patient(), fever)[1:])
+    with Store(chosen.store) as store, store.transaction():
+        store.reject(store.begin("load", "files"), [Reject("x.ndjson:1", "no id", b"{}")])
+    decide(chosen, Cause.HEMORRHAGE)
+    hospital.refused = {"Encounter"}
+    run_night(chosen)
+    assert before == of_the_first_run(chosen, tmp_path / "after")
+    assert cohort == before["cohort.csv"]
 
 
 def test_a_quiet_night_costs_a_few_bytes(chosen: Settings) -> None:
