@@ -66,6 +66,19 @@ def test_every_example_calls_a_command_that_exists() -> None:
         assert f"cart-nrm nightly --config {CONFIG}" in (HERE / name).read_text()
 
 
+def test_node_exporter_reaches_the_metrics() -> None:
+    """Another account enters their folder, which outlives the night, and not that of the store."""
+    settings = read_settings(HERE / "study.toml")
+    assert settings.nightly.metrics is not None
+    folder = settings.nightly.metrics.parent
+    assert not folder.is_relative_to(settings.store.parent)
+    service = (HERE / "cart-nrm.service").read_text()
+    for line in (f"Directory={folder.name}", "DirectoryMode=0755", "DirectoryPreserve=yes"):
+        assert f"\nRuntime{line}\n" in service
+    assert f"install -d -m 0755 -o 10001 -g 10001 {folder}" in (HERE / "Containerfile").read_text()
+    assert f"d {folder} 0755 cart-nrm cart-nrm" in (HERE / "crontab").read_text()
+
+
 @pytest.fixture
 def units(tmp_path: Path) -> list[str]:
     """The units with a program that exists on this machine."""
