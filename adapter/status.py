@@ -36,7 +36,7 @@ def status_of(store: Store, settings: Settings, codes: Codes) -> dict[str, Any]:
         ],
         "resources": store.counts(),
         "rejects": len(store.rejects()),
-        "alarms": runs[-1]["summary"].get("alarms", []) if runs else [],
+        "alarms": _alarms(runs),
         "last_night": last_event(settings.nightly.folder / "journal.jsonl", "ended"),
         "recipients": counts["recipients"],
         "deaths_to_review": counts["deaths_to_review"],
@@ -66,6 +66,15 @@ def _input(store: Store) -> list[int]:
         "SELECT (SELECT max(id) FROM run WHERE state <> 'running'), (SELECT max(id) FROM decision)"
     ).fetchone()
     return [row[0] or 0, row[1] or 0]
+
+
+def _alarms(runs: list[dict[str, Any]]) -> list[str]:
+    """Those of the last sync that spoke with the server to the end: no `load` answers an alarm."""
+    said = [
+        run["summary"].get("alarms", []) for run in runs
+        if run["kind"] == "sync" and run["state"] in ("complete", "partial", "alarm")
+    ]  # fmt: skip
+    return said[-1] if said else []
 
 
 def _complete_by_type(store: Store) -> dict[str, str | None]:

@@ -164,13 +164,18 @@ def checked_in_words(lines: Sequence[Any]) -> str:
 
 
 def status_in_words(answer: dict[str, Any]) -> str:
-    """The last runs and what waits."""
+    """The last runs, how far the source was read, what is wrong and what waits."""
     rows = [
-        (run["run"], run["kind"], run["started"][:16].replace("T", " "), run["state"])
-        for run in answer["runs"]
+        (run["run"], run["kind"], _minute(run["started"]), run["state"]) for run in answer["runs"]
     ]
     text = [table(("run", "kind", "started (UTC)", "state"), rows), ""]
+    text += [f"ALARM: {alarm}" for alarm in answer["alarms"]]
+    text.append(f"last night: {_last_night(answer['last_night'])}")
     text.append(f"last complete: {answer['last_complete'] or 'never'}")
+    by_day: dict[str, list[str]] = {}
+    for kind, when in answer["complete_by_type"].items():
+        by_day.setdefault(_minute(when), []).append(kind)
+    text += [f"  {when}: {', '.join(kinds)}" for when, kinds in sorted(by_day.items())]
     text.append(f"slices due: {answer['slices_due']:,}")
     text += [f"  {due['type']}: {due['reason']}" for due in answer["due"][:10]]
     text.append(f"recipients: {answer['recipients']:,}")
@@ -178,6 +183,18 @@ def status_in_words(answer: dict[str, Any]) -> str:
     held = ", ".join(f"{kind} {n:,}" for kind, n in sorted(answer["resources"].items()))
     text.append(f"resources: {held or 'none'}; rejects: {answer['rejects']:,}")
     return "\n".join(text)
+
+
+def _minute(instant: str | None) -> str:
+    return (instant or "never")[:16].replace("T", " ")
+
+
+def _last_night(night: dict[str, Any] | None) -> str:
+    if night is None:
+        return "none known"
+    exit_ = f"{night['state']} (exit {night['exit_code']})"
+    problem = f": {night['problem']}" * bool(night["problem"])
+    return f"{night['number']}, {exit_}, {_minute(night['ended'])}{problem}"
 
 
 def coverage_in_words(gaps: Sequence["Unmapped"]) -> str:

@@ -16,7 +16,7 @@ from adapter.config import Mail, Settings
 from adapter.nightly import run_night
 from adapter.tell import Night, metrics_of
 from cli import main
-from tests.nightly.ward import Ward, outcome, settings
+from tests.nightly.ward import Ward, outcome, recipient, settings
 
 
 class _Mailbox(socketserver.StreamRequestHandler):
@@ -137,6 +137,24 @@ def test_the_command_says_the_night_as_json(tmp_path: Path, hospital: Ward) -> N
     assert 2 == answer["recipients"]
     assert "complete" == answer["last_night"]["state"]
     assert None not in answer["complete_by_type"].values()
+
+
+def test_status_tells_alarm_night_and_completeness(
+    chosen: Settings, hospital: Ward, tmp_path: Path
+) -> None:
+    """People read what programs read; a `load` after an alarm does not answer it."""
+    run_night(chosen)
+    for name in ("synthetic-0001", "synthetic-0002"):
+        hospital.delete("Procedure", f"{name}-proc2")
+    run_night(chosen)
+    (tmp_path / "more.ndjson").write_text(json.dumps(recipient("synthetic-0009")[0]))
+    for words in (["load", str(tmp_path / "more.ndjson")], ["status"]):
+        result = CliRunner().invoke(main, [*words, "--store", str(chosen.store)])
+        assert 0 == result.exit_code, result.output
+    assert "ALARM: " in result.stdout
+    assert "last night: 2, alarm (exit 21), 20" in result.stdout
+    read = [line for line in result.stdout.splitlines() if line.startswith("  20")]
+    assert "Procedure" in read[0]
 
 
 def test_status_does_not_classify_again(chosen: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
