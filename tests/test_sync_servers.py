@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from adapter.codes import Codes, load_codes
-from adapter.config import Settings
+from adapter.config import Nightly, Settings
 from adapter.store import Store
 from adapter.sync import SyncReport, check, plan, sync
 from tests.servers import delete, put_all, sekmet_server, server_ids
@@ -139,6 +139,18 @@ def test_check_says_what_is_well(filled: str, tmp_path: Path) -> None:
     lines = check(Settings(server=filled), tmp_path / "store.db")
     assert [] == [line for line in lines if line.colour == "red"]
     assert {"Patient: can be searched."} <= {line.what for line in lines}
+
+
+def test_check_says_what_others_may_read(tmp_path: Path) -> None:
+    """The folder of the store and that of the outputs, once somebody opened them."""
+    outputs = tmp_path / "nights"
+    outputs.mkdir()
+    settings = Settings(server="http://127.0.0.1:9/fhir", store=tmp_path / "store.db")
+    settings = settings.model_copy(update={"nightly": Nightly(folder=outputs)})
+    for mode, found in ((0o700, 0), (0o750, 2)):
+        tmp_path.chmod(mode)
+        outputs.chmod(mode)
+        assert found == sum("Others on this machine" in line.what for line in check(settings))
 
 
 def test_check_says_what_is_wrong(tmp_path: Path) -> None:

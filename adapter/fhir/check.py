@@ -190,17 +190,23 @@ def _machine(settings: Settings, store: Path) -> Iterator[Line]:
             f"{free / 2**30:.0f} GB are free where the store is.",
             "" if enough else "Make room: a full disk stops the night.",
         )
+        yield from _closed(folder)
     else:
         yield Line("red", f"The folder {folder} does not exist.", "Create it, or set --store.")
+    if settings.nightly.folder.is_dir():
+        yield from _closed(settings.nightly.folder)
     for secret in (settings.auth.key_file, settings.auth.secret_file):
         if secret is not None and secret.exists():
             yield from _secret_file(secret)
 
 
+def _closed(path: Path) -> Iterator[Line]:
+    if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        yield Line("amber", f"Others on this machine can read {path.name}.", f"chmod go= {path}")
+
+
 def _secret_file(path: Path) -> Iterator[Line]:
-    found = path.stat()
-    if os.name == "posix" and stat.S_IMODE(found.st_mode) & 0o077:
-        yield Line("amber", f"Others on this machine can read {path.name}.", f"chmod 600 {path}")
-    days = int((time.time() - found.st_mtime) / 86_400)
+    yield from _closed(path)
+    days = int((time.time() - path.stat().st_mtime) / 86_400)
     if days > _OLD_KEY_DAYS:
         yield Line("amber", f"{path.name} is {days} days old.", "Replace it and register the new.")
