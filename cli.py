@@ -101,8 +101,11 @@ def _as_json(value: Any) -> str:
 
 
 def _open(settings: Settings, *, create: bool = False) -> "Store":
+    from adapter.atomic import need_room
     from adapter.store import Store
 
+    if create:
+        need_room(settings.store.parent, settings.nightly.free_mb)
     return Store(settings.store, create=create)
 
 
@@ -666,12 +669,14 @@ def purge(settings: Settings, patient: str, outputs: bool, yes: bool, json_: boo
 
     Example: cart-nrm purge 4711 --store cart.db
     """
+    from adapter.atomic import MEGABYTE, need_room
     from adapter.lock import held
     from adapter.purge import purge as erase
     from adapter.purge import purged_in_words
 
     with held(settings.store, "purge"), _open(settings) as store:
         patient = _patient_named(settings, store, patient, whole=True)
+        need_room(settings.store.parent, 2 * settings.store.stat().st_size / MEGABYTE)  # VACUUM
         if not yes:
             click.confirm(f"Erase everything about {patient}, for good?", abort=True)
         purged = erase(store, patient, settings.nightly.folder, outputs=outputs)

@@ -1,8 +1,24 @@
 """Files appear whole or not at all, and only their owner can read them."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
+
+from adapter.errors import StoreError
+
+MEGABYTE = 2**20
+
+
+def need_room(folder: Path, megabytes: float) -> None:
+    """StoreError when a disk is too full to begin: half a job is worse than none."""
+    free = shutil.disk_usage(folder).free / MEGABYTE
+    if free < megabytes:
+        raise StoreError(
+            f"Only {free:,.0f} MB are free at {folder}, {megabytes:,.0f} MB are asked for;"
+            " nothing was begun.",
+            "Make room; what a night, sync or load asks for is nightly.free-mb.",
+        )
 
 
 def write_atomically(path: Path, content: bytes, *, fresh: bool = False, mode: int = 0o600) -> Path:

@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from socket import gethostname
 from threading import Event, Thread
@@ -43,11 +43,13 @@ def held(store: Path, command: str) -> Iterator[dict[str, Any] | None]:
         _write(handle, {"command": command, "pid": os.getpid(), "host": gethostname(),
                         "since": now()})  # fmt: skip
         stop = Event()
-        Thread(target=_touch, args=(path, stop), daemon=True).start()
+        touching = Thread(target=_touch, args=(handle, stop), daemon=True)
+        touching.start()
         try:
             yield died
         finally:
             stop.set()
+            touching.join()
             _write(handle, None)
     finally:
         os.close(handle)
@@ -99,6 +101,8 @@ def _write(handle: int, owner: dict[str, Any] | None) -> None:
         os.pwrite(handle, json.dumps(owner).encode(), 0)
 
 
-def _touch(path: Path, stop: Event) -> None:
+def _touch(handle: int, stop: Event) -> None:
+    """Our file, whatever lies at its path by now; a disk that is away may come back."""
     while not stop.wait(_TOUCHED_EVERY_SECONDS):
-        os.utime(path)
+        with suppress(OSError):
+            os.utime(handle)

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from adapter.atomic import sync_folder, write_atomically
+from adapter.atomic import need_room, sync_folder, write_atomically
 from adapter.changes import changes_between, recall, remember, replaying, said_of
 from adapter.codes import load_codes
 from adapter.config import Settings
@@ -37,7 +37,6 @@ from adapter.tell import Night, tell
 
 _NUMBER = re.compile(r"\d{5,}")
 _NAME = re.compile(rf"\d{{4}}-\d\d-\d\d_{_NUMBER.pattern}")
-_MEGABYTE = 2**20
 
 
 def run_night(
@@ -114,11 +113,13 @@ class _NightWork:
         self.folder = settings.nightly.folder
 
     def run(self, progress: Tell | None, accept_vanished: bool, sleep: Any) -> None:
-        need_room(self.settings)
+        for place in (self.settings.store.parent, self.folder):
+            need_room(place, self.settings.nightly.free_mb)
         _need_store(self.settings.store, self.night)
         with Store(self.settings.store) as store:
             check_soundness(store, time.time())
             self.night.last_complete = store.last_complete()
+            pseudonyms_beside(self.settings.store, store.meta("key_id") or "")  # else in vain
             codes = load_codes(
                 self.settings.site_mappings,
                 include_unverified=self.settings.include_unverified,
@@ -201,18 +202,6 @@ class _NightWork:
 
 def _json(path: Path, value: Any) -> None:
     write_atomically(path, msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
-
-
-def need_room(settings: Settings) -> None:
-    """StoreError when a disk is too full to begin: half a night is worse than none."""
-    for place in (settings.store.parent, settings.nightly.folder):
-        free = shutil.disk_usage(place).free // _MEGABYTE
-        if free < settings.nightly.free_mb:
-            raise StoreError(
-                f"Only {free:,} MB are free at {place}, {settings.nightly.free_mb:,} MB are asked"
-                " for; nothing was begun.",
-                "Make room, or lower nightly.free-mb.",
-            )
 
 
 def _need_store(store: Path, last: Night) -> None:

@@ -9,6 +9,7 @@ import sqlite3
 import tempfile
 from pathlib import Path
 
+from adapter.atomic import MEGABYTE, need_room
 from adapter.errors import StoreError
 
 _SCHEMA = """
@@ -61,6 +62,7 @@ def prepare(db: sqlite3.Connection, path: Path) -> None:
     """Make the tables, or bring them up to date; StoreError when a newer program wrote them."""
     found = _schema_of(db)
     if 0 < found < SCHEMA_VERSION:
+        need_room(path.parent, path.stat().st_size / MEGABYTE)
         _back_up(db, path.with_name(f"{path.name}.schema{found}.backup"))
     if found < SCHEMA_VERSION:
         db.execute("BEGIN IMMEDIATE")

@@ -140,6 +140,24 @@ def test_cron_has_five_times_and_a_command() -> None:
     assert 0 == done.returncode
 
 
+def test_the_log_of_cron_is_rotated(tmp_path: Path) -> None:
+    """The file that the crontab writes, for its owner; and logrotate takes the file."""
+    (log,) = re.findall(r">>(\S+)", cron_job())
+    text = (HERE / "logrotate").read_text()
+    assert f"\n{log} {{\n    su cart-nrm cart-nrm\n" in text
+    program = shutil.which("logrotate", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        pytest.skip("logrotate is not here")
+    here = text.replace("    su cart-nrm cart-nrm\n", "").replace(log, str(tmp_path / "night.log"))
+    (tmp_path / "night.log").write_text("{}\n")
+    (tmp_path / "conf").write_text(here)
+    (tmp_path / "conf").chmod(0o600)
+    command = [program, "--force", "--state", str(tmp_path / "state"), str(tmp_path / "conf")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (0, "") == (done.returncode, done.stderr)
+    assert {"night.log.1.gz"} == {path.name for path in tmp_path.glob("night.log*")}
+
+
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe"])
 def test_cron_and_kubernetes_give_one_night_a_day(zone: str) -> None:
     """Two years with their changes of the clock, read by a cron parser; Kubernetes in UTC."""

@@ -1,10 +1,13 @@
 """Every fault of the campaign a few times; dead owners, half-written nights, old schemas."""
 
+import errno
 import json
 import os
 import sqlite3
 import time
 from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -75,6 +78,26 @@ def test_an_owner_on_another_machine_counts_as_alive_while_it_touches_the_file(
     os.utime(lock, (time.time() - 1_000, time.time() - 1_000))
     with held(tmp_path / "cart.db", "sync") as died:
         assert died is not None
+
+
+def test_a_disk_that_is_away_for_a_moment_does_not_end_the_touching(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else another machine would take a long night for dead; and our file is meant, not a path."""
+    touched = list[object]()
+    again = Event()
+
+    def utime(file: object) -> None:
+        touched.append(file)
+        if len(touched) > 1:
+            again.set()
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr("adapter.lock._TOUCHED_EVERY_SECONDS", 0.001)
+    monkeypatch.setattr("adapter.lock.os.utime", utime)
+    with held(tmp_path / "cart.db", "sync"):
+        assert again.wait(10)
+    assert {int} == {type(file) for file in touched}
 
 
 def test_a_torn_owner_is_an_owner_that_died(tmp_path: Path) -> None:
@@ -162,6 +185,35 @@ def test_too_little_space_begins_nothing(tmp_path: Path, hospital: Ward) -> None
     assert not (tmp_path / "cart.db").exists()
 
 
+@pytest.mark.parametrize("command", ["sync", "load study.toml"])
+def test_too_little_space_begins_nothing_by_hand_either(tmp_path: Path, command: str) -> None:
+    """What holds for a night holds for `sync` and `load`."""
+    config = tmp_path / "study.toml"
+    config.write_text('store = "cart.db"\n[nightly]\nfree-mb = 1_000_000_000\n')
+    words = command.replace("study.toml", str(config)).split()
+    result = CliRunner().invoke(main, [*words, "--config", str(config)])
+    assert 14 == result.exit_code
+    assert "nothing was begun" in result.stderr
+    assert not (tmp_path / "cart.db").exists()
+
+
+@pytest.mark.parametrize("command", ["purge synthetic-0001 --yes", "status"])
+def test_a_copy_of_the_store_needs_room(
+    chosen: Settings, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """To erase is to write the file anew, twice; an older schema is copied first."""
+    run_night(chosen)
+    if command == "status":
+        with Store(chosen.store) as store:
+            store.set_meta("schema", "1")
+    before = chosen.store.read_bytes()
+    monkeypatch.setattr("adapter.atomic.shutil.disk_usage", lambda _: SimpleNamespace(free=9_000))
+    result = CliRunner().invoke(main, [*command.split(), "--store", str(chosen.store)])
+    assert 14 == result.exit_code
+    assert "nothing was begun" in result.stderr
+    assert before == chosen.store.read_bytes()
+
+
 def files_of(folder: Path) -> dict[str, bytes]:
     """Every file of a night's folder with its bytes."""
     return {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -184,6 +236,15 @@ def test_a_damaged_store_and_its_backup(tmp_path: Path, hospital: Ward) -> None:
     assert (good, before) == (latest.resolve(), files_of(good))
     put_back(store, backup)
     assert 0 == CliRunner().invoke(main, command).exit_code
+
+
+def test_a_wrong_key_costs_no_sync(chosen: Settings, hospital: Ward) -> None:
+    """Another key file lies beside the store: said before the server is asked anything."""
+    run_night(chosen)
+    chosen.store.with_name("cart.db.key").write_text("00" * 32)
+    hospital.asked = 0
+    assert ("failed", 10) == outcome(run_night(chosen))
+    assert 0 == hospital.asked
 
 
 def test_a_fault_of_ours_is_told_by_place_not_by_text(
