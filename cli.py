@@ -359,9 +359,9 @@ def _patient_named(settings: Settings, store: "Store", name: str, *, whole: bool
         return plain
     if len(plain) < len("P-123456"):
         raise UsageError("That pseudonym is too short to mean one patient.", "Give all of it.")
-    names = _pseudonyms(settings)
-    meant = [patient for patient in held if names.of(patient).startswith(plain.upper())]
-    if len(meant) == 1 and (not whole or names.of(meant[0]) == plain.upper()):
+    names, said = store.pseudonyms(), plain.upper()
+    meant = [one for one in held if any(name.startswith(said) for name in names.ever(one))]
+    if len(meant) == 1 and (not whole or said in names.ever(meant[0])):
         return meant[0]
     raise UsageError(
         "That pseudonym does not stand for exactly one patient of this store.",
@@ -479,12 +479,8 @@ def _changes(settings: Settings, first: int, second: int | None) -> "Changes":
 
 
 def _pseudonyms(settings: Settings) -> "Pseudonyms":
-    from adapter.pseudonyms import pseudonyms_beside
-
     with _open(settings) as store:
-        names = pseudonyms_beside(settings.store, store.meta("key_id") or "")
-        store.set_meta("key_id", names.key_id)
-    return names
+        return store.pseudonyms()
 
 
 @main.group()
@@ -683,6 +679,22 @@ def purge(settings: Settings, patient: str, outputs: bool, yes: bool, json_: boo
     _answer(purged, json_, purged_in_words)
     if not purged.clean:
         raise Partial("Something about this patient is still there.", "It is listed above.")
+
+
+@main.command("rotate-key")
+@common
+def rotate_key(settings: Settings) -> None:
+    """Give every patient a new pseudonym from now on; older ones still lead back to the patient.
+
+    Example: cart-nrm rotate-key --store cart.db
+    """
+    from adapter.lock import held
+    from adapter.pseudonyms import rotate
+
+    with held(settings.store, "rotate-key"), _open(settings) as store:
+        names = rotate(settings.store, store.meta("key_id") or "")
+        store.set_meta("key_id", names.key_id)
+    click.echo(f"Exports are under key {names.key_id} from now on. Back up {settings.store}.key.")
 
 
 @main.group()

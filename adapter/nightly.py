@@ -26,7 +26,7 @@ from adapter.errors import Alarm, CartNrmError, LockedError, StoreError
 from adapter.export import export_cohort
 from adapter.journal import Journal, in_words, last_event, make_folder
 from adapter.lock import held
-from adapter.pseudonyms import Release, pseudonyms_beside
+from adapter.pseudonyms import Release
 from adapter.report import Changes, write_report
 from adapter.soundness import check_soundness
 from adapter.status import remember_counts
@@ -119,7 +119,7 @@ class _NightWork:
         with Store(self.settings.store) as store:
             check_soundness(store, time.time())
             self.night.last_complete = store.last_complete()
-            pseudonyms_beside(self.settings.store, store.meta("key_id") or "")  # else in vain
+            store.pseudonyms()  # a wrong key is told before hours of asking
             codes = load_codes(
                 self.settings.site_mappings,
                 include_unverified=self.settings.include_unverified,
@@ -176,8 +176,7 @@ class _NightWork:
         """Everything a night gives, in a folder that nobody looks into yet."""
         chosen, night = self.settings.nightly, self.night
         part = make_folder(self.folder / f".night-{night.number:05d}.part")
-        names = pseudonyms_beside(self.settings.store, store.meta("key_id") or "")
-        store.set_meta("key_id", names.key_id)
+        names = store.pseudonyms()
         release = Release(names, chosen.dates, small_cells=chosen.small_cells)
         for ending in chosen.formats:
             export_cohort(study, part / f"cohort.{ending}", release)

@@ -2,7 +2,8 @@
 
 A pseudonym is HMAC-SHA256 of the patient id under a 256-bit key that is generated on first use and
 kept beside the store. Without the key nobody can test a guess ("is this record 4711?"), which a
-plain hash would allow; with it the site itself can re-link. There is never a default key.
+plain hash would allow; with it the site itself can re-link. There is never a default key. The file
+has one key a line, the newest first: older ones re-link what was exported under them.
 """
 
 import hashlib
@@ -37,31 +38,43 @@ _DATE = re.compile(
 
 
 class Pseudonyms:
-    """One site's key and what is derived from it."""
+    """One site's keys, newest first, and what is derived from them."""
 
-    def __init__(self, key: bytes) -> None:
-        if len(key) != _KEY_BYTES:
+    def __init__(self, *keys: bytes) -> None:
+        if {len(key) for key in keys} != {_KEY_BYTES}:
             raise ConfigError(
-                f"The pseudonym key has {len(key)} bytes, not {_KEY_BYTES}.",
+                f"A pseudonym key does not have {_KEY_BYTES} bytes.",
                 "Restore the key file from its backup.",
             )
-        self._key = key
+        self._keys = keys
 
     @property
     def key_id(self) -> str:
         """Names the key without giving it away: pseudonyms agree when their key ids agree."""
-        return hashlib.sha256(b"cart-nrm key id\0" + self._key).hexdigest()[:12]
+        return self.key_ids[0]
 
-    def _digest(self, purpose: str, patient: str) -> bytes:
-        return hmac.digest(self._key, f"{purpose}\0{patient}".encode(), "sha256")
+    @property
+    def key_ids(self) -> list[str]:
+        """The names of this key and of those before it."""
+        named = (hashlib.sha256(b"cart-nrm key id\0" + key).hexdigest() for key in self._keys)
+        return [name[:12] for name in named]
 
-    def of(self, patient: str) -> str:
+    def _digest(self, purpose: str, patient: str, which: int = 0) -> bytes:
+        return hmac.digest(self._keys[which], f"{purpose}\0{patient}".encode(), "sha256")
+
+    def of(self, patient: str, which: int = 0) -> str:
         """The pseudonym of a patient: 64 bits, so two of a million agree once in 40 million."""
-        return f"P-{self._digest('patient', patient).hex()[:16].upper()}"
+        return f"P-{self._digest('patient', patient, which).hex()[:16].upper()}"
+
+    def ever(self, patient: str) -> list[str]:
+        """What this patient is and was called, under every key."""
+        return [self.of(patient, which) for which in range(len(self._keys))]
 
     def erasure_mark(self, patient: str) -> str:
-        """By which an erased patient is known again without the id being kept."""
-        return self._digest("erased", patient).hex()
+        """By which an erased patient is known again without the id being kept. Under the first key
+        there ever was: under a new one nobody could make the marks again.
+        """
+        return self._digest("erased", patient, -1).hex()
 
     def short(self, patients: Iterable[str]) -> dict[str, str]:
         """Pseudonyms cut to the shortest length (at least 6 digits) that keeps these apart."""
@@ -129,8 +142,8 @@ def pseudonyms_beside(store: Path, expected_id: str = "") -> Pseudonyms:
                 "Restore it from its backup: a new key would give every patient a new pseudonym.",
             )
         _save_new_key(path)
-    found = Pseudonyms(_read_key(path))
-    if expected_id and found.key_id != expected_id:
+    found = Pseudonyms(*_read_keys(path))
+    if expected_id and expected_id not in found.key_ids:  # an older one: a store put back
         raise ConfigError(
             f"{path} holds key {found.key_id}, but this store was exported with {expected_id}.",
             "Put the right key file beside the store.",
@@ -138,14 +151,22 @@ def pseudonyms_beside(store: Path, expected_id: str = "") -> Pseudonyms:
     return found
 
 
-def _read_key(path: Path) -> bytes:
+def rotate(store: Path, expected_id: str = "") -> Pseudonyms:
+    """A new key before those there are; ConfigError, and nothing new, when they are not right."""
+    pseudonyms_beside(store, expected_id)
+    path = store.with_name(store.name + ".key")
+    _save_new_key(path, path.read_bytes())
+    return pseudonyms_beside(store)
+
+
+def _read_keys(path: Path) -> list[bytes]:
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise ConfigError(
                 f"The pseudonym key {path} can be read by others.",
                 f"Find out who read it, then: chmod 600 {path}",
             )
-        return bytes.fromhex(path.read_text(encoding="ascii").strip())
+        return [bytes.fromhex(line) for line in path.read_text(encoding="ascii").split()]
     except (OSError, ValueError) as problem:
         raise ConfigError(
             f"The pseudonym key {path} cannot be read: {type(problem).__name__}.",
@@ -153,10 +174,11 @@ def _read_key(path: Path) -> bytes:
         ) from None
 
 
-def _save_new_key(path: Path) -> None:
+def _save_new_key(path: Path, older: bytes = b"") -> None:
     """Saved and on the disk before the first pseudonym is given out."""
+    key = secrets.token_bytes(_KEY_BYTES).hex().encode()
     try:
-        write_atomically(path, secrets.token_bytes(_KEY_BYTES).hex().encode() + b"\n", fresh=True)
+        write_atomically(path, key + b"\n" + older, fresh=not older)
     except OSError as problem:
         raise ConfigError(
             f"The pseudonym key {path} cannot be saved: {os.strerror(problem.errno or 0)}.",

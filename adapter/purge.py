@@ -16,7 +16,6 @@ import zstandard
 
 from adapter.changes import Row
 from adapter.errors import UsageError
-from adapter.pseudonyms import pseudonyms_beside
 from adapter.schema import RECOUNT
 from adapter.store import Store
 
@@ -162,8 +161,8 @@ def _count(file: Path, wanted: bytes) -> int:
 
 def _leftovers(store: Store, patient: str, nights: Path) -> list[Path]:
     """Older copies of the store, and outputs that name the patient or the pseudonym."""
-    names = pseudonyms_beside(store.path, store.meta("key_id") or "")
-    word = re.compile(re.escape(names.of(patient)[:8].encode()))  # reports print at least 6 digits
+    shortest = (name[:8] for name in store.pseudonyms().ever(patient))  # reports print 6 digits
+    word = re.compile("|".join(shortest).encode())
     found = list(store.path.parent.glob(f"{store.path.name}.schema*.backup"))
     files = nights.rglob("*") if nights.exists() else iter(())
     found += [

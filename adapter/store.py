@@ -290,10 +290,14 @@ class Store:
 
     def erasure_mark(self, patient: str) -> str:
         """The keyed hash by which an erased patient is known; the key lies beside the store."""
+        return self.pseudonyms().erasure_mark(patient)
+
+    def pseudonyms(self) -> Pseudonyms:
+        """What patients are called outside; ConfigError when the key is not that of this store."""
         if self._names is None:
             self._names = pseudonyms_beside(self.path, self.meta("key_id") or "")
             self.set_meta("key_id", self._names.key_id)
-        return self._names.erasure_mark(patient)
+        return self._names
 
     # -- decisions -------------------------------------------------------------------------
 

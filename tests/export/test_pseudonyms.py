@@ -13,6 +13,7 @@ from adapter.pseudonyms import (
     Pseudonyms,
     Release,
     pseudonyms_beside,
+    rotate,
     scrubbed,
 )
 
@@ -48,6 +49,21 @@ def test_another_stores_key_is_refused(tmp_path: Path) -> None:
     pseudonyms_beside(tmp_path / "one.db")
     with pytest.raises(ConfigError, match="exported with"):
         pseudonyms_beside(tmp_path / "one.db", expected_id=OTHER.key_id)
+
+
+def test_a_new_key_gives_new_names_and_keeps_the_old_ones(tmp_path: Path) -> None:
+    """Pseudonyms and shifts are the new key's; older names and the marks of the erased remain."""
+    store = tmp_path / "one.db"
+    old = pseudonyms_beside(store)
+    new = rotate(store, old.key_id)
+    assert new.of("p1") != old.of("p1")
+    assert [new.of("p1"), old.of("p1")] == new.ever("p1")
+    assert new.erasure_mark("p1") == old.erasure_mark("p1")
+    assert 0o600 == stat.S_IMODE((tmp_path / "one.db.key").stat().st_mode)
+    assert pseudonyms_beside(store, old.key_id).key_id == new.key_id
+    with pytest.raises(ConfigError, match="exported with"):
+        rotate(store, OTHER.key_id)
+    assert 2 == len((tmp_path / "one.db.key").read_text().split())
 
 
 @pytest.mark.parametrize("content", ["", "zz", "00" * 31, "ü"])

@@ -12,6 +12,7 @@ from adapter.envelope import Reject, open_envelope
 from adapter.load import load
 from adapter.model import Cause, Decision
 from adapter.nightly import run_night
+from adapter.pseudonyms import rotate
 from adapter.store import Store
 from cli import main
 from tests.builders import lab, patient
@@ -112,6 +113,27 @@ def test_no_sync_or_load_brings_the_patient_back(
         assert set() == {row for row in store.ids("Patient") if row == GONE}
 
 
+def test_a_new_key_brings_nobody_back(chosen: Settings) -> None:
+    """Who was erased stays so; nights under the older key are found, and a name of theirs is known.
+
+    Killed between the key and the store's word of it, the next command goes on with the new key.
+    """
+    run_night(chosen)
+    with Store(chosen.store) as store:
+        names = store.pseudonyms()
+    assert 0 == purge(chosen, GONE, "--outputs").exit_code
+    run_night(chosen)
+    rotate(chosen.store, names.key_id)
+    night = run_night(chosen)
+    assert ("complete", 0, 1) == (*outcome(night), night.recipients)
+    cohort = (chosen.nightly.folder / "latest" / "cohort.csv").read_text()
+    assert names.of("synthetic-0001") not in cohort
+    listed = purge(chosen, names.of("synthetic-0001"))
+    assert ["00002/cohort.csv", "00003/cohort.csv"] == [
+        line.split(" (")[0][-16:] for line in listed.stdout.splitlines() if ".csv (" in line
+    ]
+
+
 def test_outputs_that_name_the_patient_are_listed_or_deleted(chosen: Settings) -> None:
     """Without --outputs the command ends with 20 and names the files; with it they go."""
     run_night(chosen)
@@ -127,9 +149,7 @@ def test_a_patient_may_be_named_by_pseudonym(chosen: Settings) -> None:
     """The request may come with the name the report prints."""
     run_night(chosen)
     with Store(chosen.store) as store:
-        store.erasure_mark(GONE)
-        names = store._names
-    assert names is not None
+        names = store.pseudonyms()
     assert 0 == purge(chosen, names.of(GONE), "--outputs").exit_code
     with Store(chosen.store) as store:
         assert store.is_erased(GONE)
