@@ -420,9 +420,11 @@ def _numbers(text: str) -> tuple[float, ...]:
 @click.argument("file", type=click.Path(path_type=Path))
 @common
 @as_of_option
-@click.option("--identified", is_flag=True, help="real ids and dates (logged; be sure)")
 @click.option(
-    "--dates", type=click.Choice(["days", "shift", "year"]), default="days", show_default=True,
+    "--identified", is_flag=True, help="real ids and dates; must be allowed, is journaled"
+)
+@click.option(
+    "--dates", type=click.Choice(["days", "shift", "year"]), show_default="days",
     help="what becomes of dates",
 )  # fmt: skip
 @click.option("--small-cells", default=5, show_default=True, help="hide smaller counts")
@@ -433,14 +435,23 @@ def export(settings: Settings, file: Path, as_of: int | None, json_: bool, **cho
 
     Example: cart-nrm export cohort.csv --store cart.db
     """
-    from adapter.export import export_cohort
+    from adapter.export import ending_of, export_cohort
+    from adapter.journal import note_identified
     from adapter.pseudonyms import Release
 
-    names = None if chosen["identified"] else _pseudonyms(settings)
-    dates: Any = "identified" if chosen["identified"] else chosen["dates"]
+    ending, identified, dates = ending_of(file), chosen["identified"], chosen["dates"] or "days"
+    if identified and chosen["dates"]:
+        raise UsageError("--identified gives real dates: leave out --dates, or --identified.")
+    if identified and not settings.identified_exports:
+        what = "Identified exports are not allowed here."
+        raise UsageError(what, "Whoever answers for it sets identified-exports = true.")
+    names = None if identified else _pseudonyms(settings)
     columns = tuple(filter(None, chosen["columns"].split(",")))
-    release = Release(names, dates, chosen["identified"], chosen["small_cells"], columns)
-    receipt = export_cohort(_study(settings, as_of), file, release)
+    release = Release(names, dates, identified, chosen["small_cells"], columns)
+    study = _study(settings, as_of)
+    if identified:
+        note_identified(settings.nightly.folder, len(study.judged), ending)
+    receipt = export_cohort(study, file, release)
     if json_:
         click.echo(_as_json({key: str(value) for key, value in receipt._asdict().items()}))
     else:

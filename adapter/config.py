@@ -212,6 +212,8 @@ class Settings(_Section):
     workers: int = Field(default_factory=cores, ge=1)
     """Processes that load and classify; as many as there are processors unless told."""
     study_name: str = "CAR T cohort"
+    identified_exports: bool = False
+    """`export --identified` is allowed; each is a line in the journal of the nights."""
     auth: Auth = Auth()
     connection: Connection = Connection()
     policy: Policy = Policy()

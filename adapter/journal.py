@@ -21,23 +21,24 @@ class Journal:
         self.path, self.say = path, say
         self.night = 0
 
-    def __call__(self, event: str, **what: Any) -> None:
-        """Write one event; a full disk does not hide it from the listener."""
+    def __call__(self, event: str, **what: Any) -> bool:
+        """Write one event; a full disk does not hide it from the listener. Was it written?"""
         line = json.dumps({"at": now(), "night": self.night, "event": event, **what}, default=str)
         self.say(line)
         try:
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         except OSError:
-            return
+            return False
         try:
             size = os.fstat(handle).st_size
             torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
             os.write(handle, b"\n" * torn + line.encode() + b"\n")
             os.fsync(handle)
         except OSError:
-            return
+            return False
         finally:
             os.close(handle)
+        return True
 
 
 def last_event(path: Path, event: str) -> dict[str, Any] | None:
@@ -54,6 +55,19 @@ def last_event(path: Path, event: str) -> dict[str, Any] | None:
         if isinstance(found, dict) and found.get("event") == event:
             return found
     return None
+
+
+def note_identified(folder: Path, rows: int, ending: str) -> None:
+    """Who takes real names out, and when; StoreError when it cannot be written: then none leave.
+
+    Not the file's name: it may name a patient.
+    """
+    journal = Journal(make_folder(folder) / "journal.jsonl", lambda line: None)
+    if not journal("identified_export", uid=os.getuid(), rows=rows, format=ending):
+        raise StoreError(
+            f"The export cannot be noted in {journal.path}; nothing was exported.",
+            "Identified exports are noted: make that file writable.",
+        )
 
 
 def in_words(problem: BaseException) -> str:

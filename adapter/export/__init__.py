@@ -19,7 +19,8 @@ from adapter.pseudonyms import DATE_MODES, Release
 from adapter.study import Study
 
 __all__ = ["COLUMNS", "DATE_MODES", "FORMATS", "NRM", "RELAPSE", "Receipt", "Release", "answer_of",
-           "evaluable", "export_cohort", "row_of", "rows_of", "save", "version_of"]  # fmt: skip
+           "ending_of", "evaluable", "export_cohort", "row_of", "rows_of", "save",
+           "version_of"]  # fmt: skip
 
 #: How the file name ends -> who writes it, and what it is. The longest ending wins.
 FORMATS: dict[str, tuple[Callable[[Released], bytes], str]] = {
@@ -54,11 +55,7 @@ def export_cohort(study: Study, path: Path, release: Release) -> Receipt:
     Both appear whole or not at all, mode 0600. UsageError for an unknown ending, ConfigError when
     a pseudonymous export has no key, StoreError when the file cannot be written.
     """
-    endings = [ending for ending in FORMATS if path.name.lower().endswith(ending)]
-    if not endings:
-        known = f"Endings: {', '.join(FORMATS)}."
-        raise UsageError(f"No export format is called {path.name!r}.", known)
-    writer, kind = FORMATS[max(endings, key=len)]
+    writer, kind = FORMATS[ending_of(path)]
     cohort = released(study, release)
     content = writer(cohort)
     digest = hashlib.sha256(content).hexdigest()
@@ -67,6 +64,15 @@ def export_cohort(study: Study, path: Path, release: Release) -> Receipt:
     save(path, content)
     save(path.with_name(f"{path.name}.manifest.json"), manifest)
     return receipt
+
+
+def ending_of(path: Path) -> str:
+    """The format of a file name; UsageError when there is none."""
+    endings = [ending for ending in FORMATS if path.name.lower().endswith(ending)]
+    if not endings:
+        known = f"Endings: {', '.join(FORMATS)}."
+        raise UsageError(f"No export format is called {path.name!r}.", known)
+    return max(endings, key=len)
 
 
 def save(path: Path, content: bytes) -> Path:
