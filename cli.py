@@ -420,9 +420,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 @click.argument("file", type=click.Path(path_type=Path))
 @common
 @as_of_option
-@click.option(
-    "--identified", is_flag=True, help="real ids and dates; must be allowed, is journaled"
-)
+@click.option("--identified", is_flag=True, help="real ids and dates (allowed by a setting; noted)")
 @click.option(
     "--dates", type=click.Choice(["days", "shift", "year"]), show_default="days",
     help="what becomes of dates",

@@ -28,6 +28,7 @@ from adapter.journal import Journal, in_words, last_event, make_folder
 from adapter.lock import held
 from adapter.pseudonyms import Release
 from adapter.report import Changes, write_report
+from adapter.schema import half_copies
 from adapter.soundness import check_soundness
 from adapter.status import remember_counts
 from adapter.store import Store, now, store_hint, store_reason
@@ -116,6 +117,8 @@ class _NightWork:
         for place in (self.settings.store.parent, self.folder):
             need_room(place, self.settings.nightly.free_mb)
         _need_store(self.settings.store, self.night)
+        for copy in half_copies(self.settings.store):
+            copy.unlink(missing_ok=True)
         with Store(self.settings.store) as store:
             check_soundness(store, time.time())
             self.night.last_complete = store.last_complete()

@@ -7,8 +7,11 @@ compression dictionaries were trained on records and may hold pieces of them: th
 import json
 import re
 import shutil
+import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -16,7 +19,9 @@ import zstandard
 
 from adapter.changes import Row
 from adapter.errors import UsageError
-from adapter.schema import RECOUNT
+from adapter.nightly import nights as dated
+from adapter.nightly import point_latest
+from adapter.schema import RECOUNT, half_copies
 from adapter.store import Store
 
 _RAW_SEARCH_FROM = 6  # a shorter id is found by chance in any large file
@@ -28,13 +33,15 @@ class Purged(msgspec.Struct):
     removed: dict[str, int] = {}
     mentioned_elsewhere: dict[str, int] = {}
     in_the_file: int | None = None
+    open_elsewhere: bool = False  # then freed pages stay in the log of the store
     files: list[str] = []
     deleted_files: list[str] = []
 
     @property
     def clean(self) -> bool:
         """True when the search found nothing any more."""
-        return not (self.mentioned_elsewhere or self.in_the_file or self.files)
+        still = self.mentioned_elsewhere or self.in_the_file or self.files
+        return not (still or self.open_elsewhere)
 
 
 def purge(store: Store, patient: str, nights: Path, *, outputs: bool = False) -> Purged:
@@ -52,13 +59,18 @@ def purge(store: Store, patient: str, nights: Path, *, outputs: bool = False) ->
         store.db.execute("INSERT OR IGNORE INTO erased VALUES (?)", (mark,))
         store.db.execute("DELETE FROM meta WHERE key = 'study_counts'")
     store.db.execute("VACUUM")
-    store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    purged.open_elsewhere = bool(store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
     purged.mentioned_elsewhere = dict(Counter(_mentions(store, patient, word)))
     purged.in_the_file = _in_the_file(store.path, patient.encode())
     for file in _leftovers(store, patient, nights):
         if outputs:
             _delete(file, nights)
-        (purged.deleted_files if outputs else purged.files).append(str(file))
+        (purged.files if file.exists() else purged.deleted_files).append(str(file))
+    latest = nights / "latest"
+    if latest.is_symlink() and not latest.exists():
+        latest.unlink()
+        for night in dated(nights)[-1:]:
+            point_latest(night)
     return purged
 
 
@@ -164,12 +176,27 @@ def _leftovers(store: Store, patient: str, nights: Path) -> list[Path]:
     shortest = (name[:8] for name in store.pseudonyms().ever(patient))  # reports print 6 digits
     word = re.compile("|".join(shortest).encode())
     found = list(store.path.parent.glob(f"{store.path.name}.schema*.backup"))
+    found += half_copies(store.path)
     files = nights.rglob("*") if nights.exists() else iter(())
     found += [
         file for file in files
-        if file.is_file() and not file.is_symlink() and word.search(file.read_bytes())
+        if file.is_file() and not file.is_symlink() and _may_name(file, word)
     ]  # fmt: skip
     return found
+
+
+def _may_name(file: Path, word: "re.Pattern[bytes]") -> bool:
+    """Does a file name the patient? One that cannot be unpacked here may."""
+    with suppress(ImportError, OSError, ValueError, zipfile.BadZipFile, zlib.error):
+        if zipfile.is_zipfile(file):  # a workbook
+            with zipfile.ZipFile(file) as book:
+                return any(word.search(book.read(name)) for name in book.namelist())
+        if file.suffix == ".parquet":
+            from pyarrow import parquet
+
+            return bool(word.search(str(parquet.read_table(file).to_pylist()).encode()))
+        return file.suffix == ".pdf" or bool(word.search(file.read_bytes()))
+    return True
 
 
 def _delete(file: Path, nights: Path) -> None:
@@ -189,7 +216,9 @@ def purged_in_words(purged: Purged) -> str:
     else:
         rows.append(f"The id stands {purged.in_the_file:,} times in the raw bytes of the store.")
     rows += [f"still named in: {n:,} {where}" for where, n in purged.mentioned_elsewhere.items()]
+    if purged.open_elsewhere:
+        rows.append("Another program has the store open: end it and run this again.")
     rows += [f"deleted: {name}" for name in purged.deleted_files]
-    rows += [f"mentions the patient: {name} (--outputs deletes it)" for name in purged.files]
+    rows += [f"names the patient, or may: {name} (--outputs deletes it)" for name in purged.files]
     rows.append("A later sync or load does not bring the patient back.")
     return "\n".join(rows)

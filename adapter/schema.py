@@ -97,6 +97,11 @@ def _migrate(db: sqlite3.Connection) -> None:
         db.execute("INSERT OR REPLACE INTO meta VALUES ('schema', ?)", (str(SCHEMA_VERSION),))
 
 
+def half_copies(path: Path) -> list[Path]:
+    """Copies of an older store whose making was killed."""
+    return list(path.parent.glob(f".{path.name}.schema*.backup.*"))
+
+
 def _back_up(db: sqlite3.Connection, copy: Path) -> None:
     """A consistent copy while others may read, whole or not at all, readable by its owner only."""
     handle, name = tempfile.mkstemp(prefix=f".{copy.name}.", dir=copy.parent)

@@ -16,7 +16,7 @@ from adapter.pseudonyms import rotate
 from adapter.store import Store
 from cli import main
 from tests.builders import lab, patient
-from tests.nightly.ward import Ward, about, outcome, recipient
+from tests.nightly.ward import Ward, about, outcome, recipient, settings
 
 GONE = "synthetic-0002"
 NAME = "Unmistakable-Canary"
@@ -143,6 +143,60 @@ def test_outputs_that_name_the_patient_are_listed_or_deleted(chosen: Settings) -
     assert 0 == purge(chosen, GONE, "--outputs").exit_code
     assert [] == list(chosen.nightly.folder.glob("20*"))
     assert ("complete", 0) == outcome(run_night(chosen))
+
+
+def test_packed_outputs_are_looked_into(tmp_path: Path, hospital: Ward) -> None:
+    """Workbook and Parquet say who is in them only unpacked; what cannot be read may name all."""
+    pytest.importorskip("pyarrow", reason="Parquet needs the optional pyarrow")
+    chosen = settings(tmp_path, hospital.base, formats=("xlsx", "parquet"))
+    hospital.delete("Procedure", f"{GONE}-proc2")
+    first = run_night(chosen)  # without the patient
+    hospital.put(*recipient(GONE))
+    night = run_night(chosen)
+    for file in ("report.html", "changes.json"):
+        (chosen.nightly.folder / night.folder / file).unlink()
+    (chosen.nightly.folder / first.folder / "report.pdf").write_bytes(b"")
+    listed = json.loads(purge(chosen, GONE, "--json").stdout)["files"]
+    assert {"cohort.xlsx", "cohort.parquet", "report.pdf"} == {Path(one).name for one in listed}
+    assert 3 == len(listed)
+
+
+def test_a_reader_elsewhere_is_told(chosen: Settings, hospital: Ward) -> None:
+    """Who reads the store keeps the old pages in its log: not clean, and what to do about it."""
+    run_night(chosen)
+    with Store(chosen.store) as reader:
+        reader.db.execute("BEGIN")
+        reader.db.execute("SELECT count(*) FROM version").fetchone()
+        busy = purge(chosen, GONE, "--outputs")
+    assert 20 == busy.exit_code
+    assert "Another program has the store open" in busy.stdout
+    assert 0 == purge(chosen, GONE, "--outputs").exit_code
+
+
+def test_a_half_made_copy_of_the_store_goes(chosen: Settings) -> None:
+    """A migration that was killed leaves a whole store under a hidden name."""
+    run_night(chosen)
+    half = chosen.store.with_name(".cart.db.schema1.backup.x7")
+    half.write_bytes(chosen.store.read_bytes())
+    assert half.name in purge(chosen).stdout
+    assert 0 == purge(chosen, GONE, "--outputs").exit_code
+    assert not half.exists()
+    half.write_bytes(b"")
+    run_night(chosen)
+    assert not half.exists()
+
+
+def test_latest_leads_to_a_night_that_is_left(chosen: Settings, hospital: Ward) -> None:
+    """The newest of those that do not name the patient; to none when none is left."""
+    hospital.delete("Procedure", f"{GONE}-proc2")
+    left = run_night(chosen)
+    hospital.put(*recipient(GONE))
+    run_night(chosen)
+    latest = chosen.nightly.folder / "latest"
+    assert 0 == purge(chosen, GONE, "--outputs").exit_code
+    assert left.folder == latest.resolve().name
+    assert 0 == purge(chosen, "synthetic-0001", "--outputs").exit_code
+    assert not latest.is_symlink()
 
 
 def test_a_patient_may_be_named_by_pseudonym(chosen: Settings) -> None:
