@@ -437,15 +437,15 @@ def export(settings: Settings, file: Path, as_of: int | None, json_: bool, **cho
     from adapter.journal import note_identified
     from adapter.pseudonyms import Release
 
-    ending, identified, dates = ending_of(file), chosen["identified"], chosen["dates"] or "days"
-    if identified and chosen["dates"]:
+    ending, identified, dates = ending_of(file), chosen["identified"], chosen["dates"]
+    if identified and dates:
         raise UsageError("--identified gives real dates: leave out --dates, or --identified.")
     if identified and not settings.identified_exports:
         what = "Identified exports are not allowed here."
         raise UsageError(what, "Whoever answers for it sets identified-exports = true.")
     names = None if identified else _pseudonyms(settings)
     columns = tuple(filter(None, chosen["columns"].split(",")))
-    release = Release(names, dates, identified, chosen["small_cells"], columns)
+    release = Release(names, dates or "days", identified, chosen["small_cells"], columns)
     study = _study(settings, as_of)
     if identified:
         note_identified(settings.nightly.folder, len(study.judged), ending)

@@ -67,7 +67,7 @@ class Night(msgspec.Struct):
         )
 
 
-def tell(night: Night, settings: Nightly, journal: Callable[..., None]) -> None:
+def tell(night: Night, settings: Nightly, journal: Callable[..., object]) -> None:
     """All the ways that are set; each failure is journaled and the next way is tried."""
     ways: list[tuple[str, Callable[[], object]]] = []
     mine = night.exit_code != LockedError.exit_code  # that files grow old is the alarm then
