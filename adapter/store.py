@@ -304,15 +304,17 @@ class Store:
     def add_decisions(self, decisions: Iterable[Decision]) -> int:
         """Append what reviewers said; nothing is ever changed or removed."""
         rows = [(now(), msgspec.json.encode(decision).decode()) for decision in decisions]
-        self.db.executemany("INSERT INTO decision (imported, body) VALUES (?, ?)", rows)
+        self.db.executemany(
+            "INSERT INTO decision (imported, body, run) SELECT ?, ?,"
+            " 1 + coalesce(max(id), 0) FROM run WHERE state <> 'running'",
+            rows,
+        )
         return len(rows)
 
     def decisions(self, as_of: int | None = None) -> list[Decision]:
         """What reviewers ever said (until the end of run `as_of`), oldest first."""
         rows = self.db.execute(
-            "SELECT body FROM decision WHERE ? IS NULL OR imported <="
-            " (SELECT coalesce(ended, started) FROM run WHERE id = ?) ORDER BY id",
-            (as_of, as_of),
+            "SELECT body FROM decision WHERE ? IS NULL OR run <= ? ORDER BY id", (as_of, as_of)
         )
         try:
             return [msgspec.json.decode(row[0], type=Decision) for row in rows]

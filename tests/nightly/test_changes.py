@@ -1,6 +1,7 @@
 """What two runs tell differently, and why."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,21 @@ def test_an_earlier_run_is_given_again_to_the_byte(
     run_night(chosen)
     assert before == of_the_first_run(chosen, tmp_path / "after")
     assert cohort == before["cohort.csv"]
+
+
+@pytest.mark.parametrize("days", [-400, 400])
+def test_a_clock_that_jumps_moves_no_decision(
+    chosen: Settings, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    """Which run first sees a decision is counted in runs, not in hours."""
+    run_night(chosen)
+    with monkeypatch.context() as patch:
+        wrong = (datetime.now(UTC) + timedelta(days=days)).isoformat()
+        patch.setattr("adapter.store.now", lambda: wrong)
+        decide(chosen, Cause.HEMORRHAGE)
+    run_night(chosen)
+    with Store(chosen.store) as store:
+        assert [0, 1, 1] == [len(store.decisions(run)) for run in (1, 2, None)]
 
 
 def test_a_quiet_night_costs_a_few_bytes(chosen: Settings) -> None:

@@ -16,6 +16,7 @@ from adapter.codes import load_codes
 from adapter.config import Settings
 from adapter.errors import LockedError
 from adapter.lock import held
+from adapter.model import Cause, Decision
 from adapter.nightly import run_night
 from adapter.schema import MIGRATIONS, SCHEMA_VERSION
 from adapter.store import Store
@@ -266,9 +267,16 @@ def test_a_fault_of_ours_is_told_by_place_not_by_text(
 
 
 def test_an_older_store_is_copied_and_then_migrated(chosen: Settings) -> None:
-    """Schema 1 becomes the present one; the copy beside it still is schema 1."""
+    """Schema 1 becomes the present one; the copy beside it still is schema 1.
+
+    A decision is seen by the runs that saw it by their times.
+    """
     run_night(chosen)
+    made = Decision("synthetic-0002#1", "A", "2025-07-01", Cause.INFECTION)
     with Store(chosen.store) as store:
+        store.add_decisions([made, made])
+        store.db.execute("UPDATE decision SET imported = '2020' WHERE id = 1")
+        store.db.execute("ALTER TABLE decision DROP COLUMN run")
         held_before = store.counts()
         for newer in ("TABLE night", "TABLE erased", "INDEX version_by_run", "TABLE judged",
                       "TABLE live"):  # fmt: skip
@@ -284,6 +292,7 @@ def test_an_older_store_is_copied_and_then_migrated(chosen: Settings) -> None:
     with Store(chosen.store) as store:
         assert str(SCHEMA_VERSION) == store.meta("schema")
         assert held_before == store.counts()
+        assert [1, 2] == [len(store.decisions(run)) for run in (1, 2)]
 
 
 def test_a_newer_store_is_refused(chosen: Settings) -> None:
