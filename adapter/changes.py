@@ -20,6 +20,9 @@ from adapter.report import Change, Changes
 from adapter.store import Store
 from adapter.study import Study, run_study
 
+#: With a checksum, by which damage is found.
+pack = zstandard.ZstdCompressor(write_checksum=True).compress
+
 
 class Row(msgspec.Struct, frozen=True):
     """What was said of one episode; `settled` is the digest of the decision that counts."""
@@ -87,10 +90,11 @@ def remember(store: Store, said: Said) -> None:
     ).fetchone()
     same = last is not None and zstandard.decompress(last[0]) == rows
     head = msgspec.json.encode(msgspec.structs.replace(said, rows={})).decode()
-    store.db.execute(
-        "INSERT OR REPLACE INTO night (run, said, rows) VALUES (?, ?, ?)",
-        (said.run, head, b"" if same else zstandard.compress(rows)),
-    )
+    with store.transaction("night"):
+        store.db.execute(
+            "INSERT OR REPLACE INTO night (run, said, rows) VALUES (?, ?, ?)",
+            (said.run, head, b"" if same else pack(rows)),
+        )
 
 
 def recall(store: Store, run: int | None = None) -> Said | None:

@@ -120,7 +120,8 @@ class _NightWork:
         for copy in half_copies(self.settings.store):
             copy.unlink(missing_ok=True)
         with Store(self.settings.store) as store:
-            check_soundness(store, time.time())
+            if check_soundness(store, time.time()):
+                self.journal("asked_again", why="what is complete up to when was damaged")
             self.night.last_complete = store.last_complete()
             store.pseudonyms()  # a wrong key is told before hours of asking
             codes = load_codes(

@@ -17,12 +17,12 @@ from pathlib import Path
 import msgspec
 import zstandard
 
-from adapter.changes import Row
+from adapter.changes import Row, pack
 from adapter.errors import UsageError
 from adapter.nightly import nights as dated
 from adapter.nightly import point_latest
 from adapter.schema import RECOUNT, half_copies
-from adapter.store import Store
+from adapter.store import SEALED, Store
 
 _RAW_SEARCH_FROM = 6  # a shorter id is found by chance in any large file
 
@@ -52,7 +52,7 @@ def purge(store: Store, patient: str, nights: Path, *, outputs: bool = False) ->
     purged = Purged()
     word = _pattern(patient)
     mark = store.erasure_mark(patient)
-    with store.transaction():
+    with store.transaction(*SEALED):
         purged.removed = {name: n for name, n in _remove(store, patient, word).items() if n}
         if not purged.removed and not store.is_erased(patient):
             raise UsageError("The store knows nothing about this patient.", "Check the id.")
@@ -118,7 +118,7 @@ def _forget_said(store: Store, patient: str) -> int:
         kept = {name: row for name, row in rows.items() if row.patient != patient}
         if len(kept) < len(rows):
             forgotten += 1
-            body = zstandard.compress(msgspec.json.encode(kept, order="deterministic"))
+            body = pack(msgspec.json.encode(kept, order="deterministic"))
             store.db.execute("UPDATE night SET rows = ? WHERE run = ?", (body, run))
     return forgotten
 

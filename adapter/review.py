@@ -299,8 +299,7 @@ def _keep(decisions: Iterable[Decision], left_open: int, store: Store) -> Import
     latest = {(made.episode, made.reviewer, made.role): made for made in store.decisions()}
     decisions = list(decisions)
     new = [d for d in decisions if latest.get((d.episode, d.reviewer, d.role)) != d]
-    with store.transaction():
-        store.add_decisions(new)
+    store.add_decisions(new)
     return Imported(len(new), len(decisions) - len(new), left_open)
 
 

@@ -100,6 +100,7 @@ def _migrate(db: sqlite3.Connection) -> None:
         for statement in MIGRATIONS[step]:
             db.execute(statement)
     if found < SCHEMA_VERSION:
+        db.execute("DELETE FROM meta WHERE key LIKE 'seal %'")  # other columns, another seal
         db.execute("INSERT OR REPLACE INTO meta VALUES ('schema', ?)", (str(SCHEMA_VERSION),))
 
 

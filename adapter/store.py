@@ -4,6 +4,7 @@ Versions are only ever added. The newest version of a resource at a given run is
 saw, so any past night can be replayed bit for bit.
 """
 
+import hashlib
 import json
 import os
 import sqlite3
@@ -31,6 +32,14 @@ _PRAGMAS = (
     "cache_size=-16384",  # 16 MB; four times that is no faster, with ten thousand recipients either
 )  # fmt: skip
 _TOGETHER = 1_000  # rows
+#: Small tables whose rows carry no hash of their own; of `night` its packed rows do.
+SEALED = {
+    "decision": "SELECT * FROM decision ORDER BY id",
+    "erased": "SELECT * FROM erased ORDER BY mark",
+    "night": "SELECT run, said, length(rows) FROM night ORDER BY run",
+    "run": "SELECT * FROM run ORDER BY id",
+    "slice": "SELECT * FROM slice ORDER BY patient, type",
+}
 
 
 class Stored(NamedTuple):
@@ -119,19 +128,22 @@ class Store:
 
     def begin(self, kind: str, source: str) -> int:
         """Open a run (`sync`, `load`) and return its number; one that was killed is closed."""
-        self.db.execute("UPDATE run SET state = 'interrupted' WHERE state = 'running'")
-        cursor = self.db.execute(
-            "INSERT INTO run (kind, source, started, state) VALUES (?, ?, ?, 'running')",
-            (kind, source, now()),
-        )
+        with self.transaction("run"):
+            self.db.execute("UPDATE run SET state = 'interrupted' WHERE state = 'running'")
+            cursor = self.db.execute(
+                "INSERT INTO run (kind, source, started, state) VALUES (?, ?, ?, 'running')",
+                (kind, source, now()),
+            )
+            self.db.execute("DELETE FROM meta WHERE key = 'seal slice'")  # sealed again by `end`
         return int(cursor.lastrowid or 0)
 
     def end(self, run: int, state: str, summary: dict[str, Any]) -> None:
         """Close a run as `complete`, `partial` or `failed`, with its counts."""
-        self.db.execute(
-            "UPDATE run SET ended = ?, state = ?, summary = ? WHERE id = ?",
-            (now(), state, json.dumps(summary, sort_keys=True), run),
-        )
+        with self.transaction("run", "slice"):
+            self.db.execute(
+                "UPDATE run SET ended = ?, state = ?, summary = ? WHERE id = ?",
+                (now(), state, json.dumps(summary, sort_keys=True), run),
+            )
 
     def runs(self) -> list[dict[str, Any]]:
         """All runs, oldest first."""
@@ -142,16 +154,37 @@ class Store:
         return [dict(zip(names, (*row[:6], json.loads(row[6])), strict=True)) for row in rows]
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All or nothing: a page or file and its checkpoint are kept together."""
+    def transaction(self, *seal: str) -> Iterator[None]:
+        """All or nothing: a page or file and its checkpoint are kept together.
+
+        Tables to `seal` are told of as soon as this ends: they and all that was kept before are on
+        the disk then, whatever happens to the power, and damage to them will be found.
+        """
+        self.db.execute(f"PRAGMA synchronous={'FULL' if seal else 'NORMAL'}")
         self.db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            for table in seal:
+                self.set_meta(f"seal {table}", self._seal_of(table))
         except BaseException:
             self.db.execute("ROLLBACK")
             self.packing.forget()  # a dictionary trained in this transaction is gone with it
             raise
         self.db.execute("COMMIT")
+
+    def broken_seals(self) -> list[str]:
+        """Small tables that are not as they were written."""
+        return [t for t in SEALED if self.meta(f"seal {t}") not in (None, self._seal_of(t))]
+
+    def _seal_of(self, table: str) -> str:
+        seal = hashlib.blake2b(digest_size=16)
+        self.db.text_factory = bytes  # damaged text may be no text at all
+        try:
+            for row in self.db.execute(SEALED[table]):
+                seal.update(repr(row).encode())
+        finally:
+            self.db.text_factory = str
+        return seal.hexdigest()
 
     # -- resources in ----------------------------------------------------------------------
 
@@ -304,11 +337,12 @@ class Store:
     def add_decisions(self, decisions: Iterable[Decision]) -> int:
         """Append what reviewers said; nothing is ever changed or removed."""
         rows = [(now(), msgspec.json.encode(decision).decode()) for decision in decisions]
-        self.db.executemany(
-            "INSERT INTO decision (imported, body, run) SELECT ?, ?,"
-            " 1 + coalesce(max(id), 0) FROM run WHERE state <> 'running'",
-            rows,
-        )
+        with self.transaction("decision"):
+            self.db.executemany(
+                "INSERT INTO decision (imported, body, run) SELECT ?, ?,"
+                " 1 + coalesce(max(id), 0) FROM run WHERE state <> 'running'",
+                rows,
+            )
         return len(rows)
 
     def decisions(self, as_of: int | None = None) -> list[Decision]:

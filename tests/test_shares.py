@@ -123,8 +123,7 @@ def test_a_decision_needs_no_new_judging(store: Store, codes: Codes) -> None:
     _, study = again(store, codes)
     one = next(judged for judged in study.judged if judged.verdict is not None)
     assert one.verdict is not None
-    with store.transaction():
-        store.add_decisions([Decision(one.episode.name, "A", "2024-05-03", one.verdict.cause)])
+    store.add_decisions([Decision(one.episode.name, "A", "2024-05-03", one.verdict.cause)])
     count, study = again(store, codes)
     assert 0 == count
     assert [one.episode.name] == [j.episode.name for j in study.judged if j.decision is not None]

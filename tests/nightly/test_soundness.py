@@ -16,15 +16,17 @@ from pytest_httpserver import HTTPServer
 
 from adapter import soundness
 from adapter.config import Settings
+from adapter.journal import last_event
 from adapter.lock import held
+from adapter.model import Cause, Decision
 from adapter.nightly import run_night
 from adapter.soundness import check_soundness
-from adapter.store import Store
+from adapter.store import SEALED, Store
 from adapter.sync.intake import Intake
 from adapter.tell import in_words
 from cli import main
 from tests.nightly.site import Site
-from tests.nightly.ward import Ward, outcome, recipient, settings
+from tests.nightly.ward import Ward, outcome, recipient, sepsis, settings
 
 CHANGES: dict[str, Callable[[Store], object]] = {
     "a body": lambda store: store.db.execute(
@@ -37,6 +39,21 @@ CHANGES: dict[str, Callable[[Store], object]] = {
     "whose a remembered answer is": lambda store: store.db.execute(
         "UPDATE judged SET patient = 'synthetic-0001x' WHERE patient = 'synthetic-0001'"
     ),
+    "whom nobody may bring back": lambda store: store.db.execute("DELETE FROM erased"),
+    "a decision": lambda store: store.db.execute(
+        "UPDATE decision SET body = replace(body, 'infection', 'other')"
+    ),
+    "when a decision was made": lambda store: store.db.execute("UPDATE decision SET run = run + 1"),
+    "how a run ended": lambda store: store.db.execute("UPDATE run SET state = 'complete!'"),
+    "a text that is no text": lambda store: store.db.execute(
+        "UPDATE run SET summary = CAST(x'43616e617279ff' AS TEXT)"
+    ),
+    "under which rules a night spoke": lambda store: store.db.execute(
+        "UPDATE night SET said = replace(said, 'rules', 'ruler')"
+    ),
+    "what a night said": lambda store: store.db.execute(
+        "UPDATE night SET rows = substr(rows, 1, length(rows) - 4) || x'00000000'"
+    ),
     "a remembered answer": lambda store: store.db.execute(
         "UPDATE judged SET share = substr(share, 1, length(share) - 4) || x'00000000'"
     ),
@@ -48,10 +65,48 @@ def test_what_was_changed_behind_our_back_is_found(chosen: Settings, what: str) 
     """Each kind of row that carries data: 14, restore the backup, and no new outputs."""
     run_night(chosen)
     with Store(chosen.store) as store:
+        with store.transaction(*SEALED):
+            store.db.execute("INSERT INTO erased VALUES (?)", (store.erasure_mark("somebody"),))
+        store.add_decisions([Decision("synthetic-0002#1", "A", "2025-07-01", Cause.INFECTION)])
+    with Store(chosen.store) as store:
         CHANGES[what](store)
     night = run_night(chosen)
     assert ("failed", 14, "") == (*outcome(night), night.folder)
     assert "restore the last backup" in night.todo
+
+
+@pytest.mark.parametrize(
+    "change", ["watermark = watermark + 86400", "patient = CAST(x'ff' AS TEXT)", "due = 'x'"]
+)
+def test_damaged_marks_are_asked_for_again(chosen: Settings, hospital: Ward, change: str) -> None:
+    """What is complete up to when follows from the server: nobody is woken, nothing is missed."""
+    run_night(chosen)
+    with Store(chosen.store) as store:
+        store.db.execute(f"UPDATE slice SET {change} WHERE patient = 'synthetic-0001'"
+                         " AND type = 'Encounter'")  # fmt: skip
+    hospital.put(*recipient("synthetic-0001", sepsis(), died="2025-12-01"))
+    night = run_night(chosen)
+    assert ("complete", 0, 2) == (*outcome(night), night.outcomes["nrm"])
+    assert last_event(chosen.nightly.folder / "journal.jsonl", "asked_again")
+
+
+def test_what_is_told_is_on_the_disk(chosen: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decisions, runs and nights are synced before anybody hears of them: a power cut takes none.
+
+    One commit that waits for the disk takes all before it along: pages need not wait one by one.
+    """
+    said = list[str]()
+    opened = Store._open
+    monkeypatch.setattr(Store, "_open", lambda self: (
+        opened(self), self.db.set_trace_callback(said.append))[0])  # fmt: skip
+    run_night(chosen)
+    with Store(chosen.store) as store:
+        store.add_decisions([Decision("synthetic-0002#1", "A", "2025-07-01", Cause.INFECTION)])
+    for told in ("INSERT INTO run", "UPDATE run SET ended", "INTO night", "INTO decision"):
+        at = next(n for n, sql in enumerate(said) if told in sql)
+        begun = max(n for n, sql in enumerate(said[:at]) if sql == "BEGIN IMMEDIATE")
+        assert "PRAGMA synchronous=FULL" == said[begun - 1], told
+    assert "PRAGMA synchronous=NORMAL" in said[4:]
 
 
 def test_a_wrong_running_count_is_mended(chosen: Settings) -> None:
