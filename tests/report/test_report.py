@@ -98,6 +98,18 @@ def test_no_identifier_and_no_date_of_a_patient_is_in_the_report() -> None:
         assert planted not in HTML
 
 
+def test_ages_in_the_report_are_capped() -> None:
+    """97 is shown as 90; of fewer than five the quartiles, which are persons, are not shown."""
+    few, more = (
+        study_of([judged_of(Person(n, OutcomeKind.ALIVE, 9, age=97)) for n in range(size)])
+        for size in (4, 5)
+    )
+    for study, said in ((few, "<td>90</td>"), (more, "<td>90 (90–90)</td>")):
+        html = report_html(study, KEY)
+        assert said in re.sub(r"<td[^>]*>", "<td>", html)
+        assert "97 (" not in html
+
+
 def test_hostile_text_is_escaped() -> None:
     """A product called <script> is shown as text."""
     evil = "<script>alert(1)</script>"

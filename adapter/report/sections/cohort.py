@@ -10,7 +10,7 @@ from htpy import Node
 
 from adapter.model import Judged, OutcomeKind
 from adapter.outcomes import REASONS
-from adapter.pseudonyms import scrubbed
+from adapter.pseudonyms import OLDEST_AGE, scrubbed
 from adapter.report.sections.outcomes import CLASSES, SPLITS, Split
 from adapter.report.svg import Drawing, box, label, line
 from adapter.report.view import View
@@ -19,6 +19,7 @@ from adapter.report.words import TEXT, plain, say, sentence_case, share, tally
 _BOX, _SIDE, _WIDTH = 250.0, 330.0, 720.0  # of the main line, of who leaves, of the whole
 _LINE, _PAD, _GAP = 17, 12, 20
 _SIDE_CHARACTERS = 50  # of small text in a line of the side box
+_ENOUGH = 5  # ages for quartiles (convention, as of small counts)
 _COLUMNS = (None, OutcomeKind.NRM, OutcomeKind.RELAPSE, OutcomeKind.ALIVE)
 
 
@@ -133,8 +134,9 @@ def cohort(view: View) -> Node:
 
 
 def _ages(column: Sequence[Judged]) -> str:
-    ages = [j.episode.age_years for j in column if j.episode.age_years is not None]
-    if not ages:
+    """Capped as they leave the site; quartiles of a few would be the ages of persons."""
+    known = [j.episode.age_years for j in column if j.episode.age_years is not None]
+    if not known:
         return "–"
-    low, middle, high = np.percentile(ages, [25, 50, 75])
-    return f"{middle:.0f} ({low:.0f}–{high:.0f})"
+    low, middle, high = np.percentile([min(age, OLDEST_AGE + 1) for age in known], [25, 50, 75])
+    return f"{middle:.0f}" + (f" ({low:.0f}–{high:.0f})" if len(known) >= _ENOUGH else "")
