@@ -181,6 +181,8 @@ class Nightly(_Section):
     formats: tuple[str, ...] = ("csv", "summary.json")
     """Endings of the cohort files, as `export` knows them."""
     dates: Literal["days", "shift", "year"] = "days"
+    columns: tuple[str, ...] = ()
+    """Only these columns of the cohort leave in its files; empty: all."""
     small_cells: int = Field(default=5, ge=0)
     free_mb: int = Field(default=1_000, ge=0)
     """Nothing is begun with less free space than this beside the store or the outputs."""

@@ -24,6 +24,7 @@ from adapter.codes import load_codes
 from adapter.config import Settings
 from adapter.errors import Alarm, CartNrmError, LockedError, StoreError
 from adapter.export import export_cohort
+from adapter.export.released import allowed
 from adapter.journal import Journal, in_words, last_event, make_folder
 from adapter.lock import held
 from adapter.pseudonyms import Release
@@ -123,7 +124,8 @@ class _NightWork:
             if check_soundness(store, time.time()):
                 self.journal("asked_again", why="what is complete up to when was damaged")
             self.night.last_complete = store.last_complete()
-            store.pseudonyms()  # a wrong key is told before hours of asking
+            store.pseudonyms()  # a wrong key or column is told before hours of asking
+            allowed(self.settings.nightly.columns)
             codes = load_codes(
                 self.settings.site_mappings,
                 include_unverified=self.settings.include_unverified,
@@ -181,7 +183,9 @@ class _NightWork:
         chosen, night = self.settings.nightly, self.night
         part = make_folder(self.folder / f".night-{night.number:05d}.part")
         names = store.pseudonyms()
-        release = Release(names, chosen.dates, small_cells=chosen.small_cells)
+        release = Release(
+            names, chosen.dates, small_cells=chosen.small_cells, columns=chosen.columns
+        )
         for ending in chosen.formats:
             export_cohort(study, part / f"cohort.{ending}", release)
         write_report(study, part / "report.html", names, changes)

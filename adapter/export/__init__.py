@@ -37,6 +37,9 @@ FORMATS: dict[str, tuple[Callable[[Released], bytes], str]] = {
     "schema.json": (dictionary.write_schema, "JSON Schema of a row"),
     "dictionary.md": (dictionary.write_dictionary, "data dictionary"),
 }
+#: What these say is of columns, not of patients.
+_ROWLESS = (dictionary.write_schema, dictionary.write_dictionary,
+            delimited.write_redcap_dictionary)  # fmt: skip
 
 
 class Receipt(NamedTuple):
@@ -58,6 +61,10 @@ def export_cohort(study: Study, path: Path, release: Release) -> Receipt:
     writer, kind = FORMATS[ending_of(path)]
     cohort = released(study, release)
     content = writer(cohort)
+    if writer is summary.write_summary:
+        cohort = cohort._replace(columns=(), rows=[], removed=summary.hidden_in(content))
+    elif writer in _ROWLESS:
+        cohort = cohort._replace(rows=[], removed={})
     digest = hashlib.sha256(content).hexdigest()
     receipt = Receipt(path, digest, len(content), len(cohort.rows), kind)
     manifest = documents.dump(manifest_of(cohort, receipt), indent=1).encode("utf-8")
@@ -103,6 +110,7 @@ def manifest_of(cohort: Released, receipt: Receipt) -> dict[str, Any]:
             "key_id": keys and keys.key_id,
             "small_cells_below": release.small_cells,
             "changed_or_removed": cohort.removed,
+            "columns_left_out": [one.name for one in COLUMNS if one not in cohort.columns],
         },
     }
 

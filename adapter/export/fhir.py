@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from adapter.errors import CartNrmError
+from adapter.errors import CartNrmError, UsageError
 from adapter.export.columns import Column
 from adapter.export.documents import dump, lines
 from adapter.export.released import Released, Row
@@ -17,6 +17,7 @@ CODES = "urn:cart-nrm:cohort-column"
 MEASURE = "urn:cart-nrm:measure:non-relapse-mortality"
 _ACT_REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 _SYNTHETIC = {"security": [{"system": _ACT_REASON, "code": "HTEST"}]}
+_NEEDED = ("patient", "episode", "outcome")  # of which the resources are made
 _ELSEWHERE = ("patient", "episode", "sex")  # columns that are no component of the Observation
 
 
@@ -39,6 +40,9 @@ def resources(cohort: Released) -> Iterator[dict[str, Any]]:
     """Group, MeasureReport, then a Patient and its Observations; each one validated."""
     from fhir.resources.R4B import get_fhir_model_class
 
+    if missing := [name for name in _NEEDED if name not in cohort.names]:
+        what = f"FHIR cannot be written without the columns {', '.join(missing)}."
+        raise UsageError(what, f"Allow {', '.join(_NEEDED)} too, or export to .csv.")
     for resource in _resources(cohort):
         if cohort.study.synthetic:
             resource["meta"] = _SYNTHETIC

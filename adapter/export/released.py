@@ -35,7 +35,7 @@ class Released(NamedTuple):
 def released(study: Study, release: Release) -> Released:
     """The cohort after pseudonyms, date mode, age cap, note scrubbing and the column allow-list."""
     keys, rows = release.keys(), rows_of(study)
-    columns, removed = _allowed(release.columns), Counter[str]()
+    columns, removed = allowed(release.columns), Counter[str]()
     if keys is None:
         kept = [{column.name: row[column.name] for column in columns} for row in rows]
         return Released(study, release, columns, kept, {})
@@ -48,7 +48,8 @@ def released(study: Study, release: Release) -> Released:
     return Released(study, release, columns, kept, dict(sorted(removed.items())))
 
 
-def _allowed(names: tuple[str, ...]) -> tuple[Column, ...]:
+def allowed(names: tuple[str, ...]) -> tuple[Column, ...]:
+    """The columns of an allow-list (empty: all); UsageError for one that does not exist."""
     known = sorted(column.name for column in COLUMNS)
     if unknown := sorted(set(names) - set(known)):
         raise UsageError(f"Unknown column {', '.join(unknown)}.", f"Columns: {', '.join(known)}.")

@@ -1,5 +1,6 @@
 """The aggregate that sites share for pooling: counts and curves, never a patient row."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -47,10 +48,30 @@ def summary_of(study: Study, small_cells: int) -> dict[str, Any]:
         "relapses": int((data.event == RELAPSE).sum()),
         "crude": crude(count(data), NRM),
         "small_cells_below": small_cells,
-        "curves": incidence_of_table(data, options)["curves"] if data.n else [],
+        "curves": _curves(incidence_of_table(data, options), small_cells) if data.n else [],
         "causes": suppressed(causes_of(judged), small_cells),
         "groups": {by: _groups(judged, by, small_cells) for by in ("product", "indication")},
     }
+
+
+def hidden_in(content: bytes) -> dict[str, int]:
+    """How many small counts of each part of a written summary were hidden."""
+    found = json.loads(content)
+    cells = {
+        "causes": [*found["causes"].values()],
+        "groups": [n for by in found["groups"].values() for one in by for n in one.values()],
+        "curves": [point["at_risk"] for curve in found["curves"] for point in curve["at"]],
+    }
+    return {f"{part} (small)": n for part, seen in cells.items() if (n := seen.count(None))}
+
+
+def _curves(incidence: dict[str, Any], small_cells: int) -> list[dict[str, Any]]:
+    """The curves, without the number at risk where few are left."""
+    curves: list[dict[str, Any]] = incidence["curves"]
+    for point in (point for curve in curves for point in curve["at"]):
+        if 0 < point["at_risk"] < small_cells:
+            point["at_risk"] = None
+    return curves
 
 
 def causes_of(judged: Iterable[Judged]) -> dict[str, int]:

@@ -163,6 +163,24 @@ def test_the_manifest_says_what_was_removed(tmp_path: Path) -> None:
     assert {"Sepsis"} == set(manifest["rules_changed"])
 
 
+def test_the_manifest_names_the_columns_left_out(tmp_path: Path) -> None:
+    """What the allow-list kept back; a dictionary has no values that were changed."""
+    release = Release(KEY, columns=("patient", "age_years"))
+    for ending in (".csv", "dictionary.md"):
+        export(tmp_path, ending, release)
+        about = json.loads((tmp_path / f"cohort{ending}.manifest.json").read_text())["release"]
+        assert {c.name for c in COLUMNS} - set(about["columns_left_out"]) == {*release.columns}
+        assert ("patient (patient)" in about["changed_or_removed"]) == (ending == ".csv")
+
+
+@pytest.mark.parametrize("ending", [".fhir.json", ".fhir.ndjson"])
+def test_fhir_names_the_columns_it_needs(tmp_path: Path, ending: str) -> None:
+    """An allow-list without patient, episode or outcome is refused; no file appears."""
+    with pytest.raises(UsageError, match="without the columns patient, episode, outcome"):
+        export(tmp_path, ending, Release(KEY, columns=("age_years", "sex")))
+    assert [] == list(tmp_path.iterdir())
+
+
 def test_rows_fit_their_schema() -> None:
     """Every value has a type and, where there is a list, a value that the schema allows."""
     types: dict[str, Any] = {

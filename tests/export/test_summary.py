@@ -36,6 +36,21 @@ def test_the_totals_and_curves_are_there() -> None:
     assert list(study.plan.policy.horizons) == [p["time"] for p in found["curves"][0]["at"]]
 
 
+def test_few_at_risk_are_not_told_and_the_manifest_counts_what_is_hidden(tmp_path: Path) -> None:
+    """The account is of this file: cells it hides, not columns that are not in it."""
+    ends = [(OutcomeKind.NRM, 30), *[(OutcomeKind.ALIVE, 30)] * 7, *[(OutcomeKind.ALIVE, 400)] * 4]
+    people = [judged_of(Person(n, kind, day)) for n, (kind, day) in enumerate(ends)]
+    export_cohort(study_of(people), tmp_path / "a-summary.json", Release(KEY))
+    found = json.loads((tmp_path / "a-summary.json").read_text())
+    assert {12, None, 0} == {point["at_risk"] for point in found["curves"][0]["at"]}
+    manifest = json.loads((tmp_path / "a-summary.json.manifest.json").read_text())
+    assert (0, []) == (manifest["rows"], manifest["columns"])
+    hidden = sum(point["at_risk"] is None for curve in found["curves"] for point in curve["at"])
+    assert {"causes (small)": 1, "curves (small)": hidden, "groups (small)": 4} == (
+        manifest["release"]["changed_or_removed"]
+    )
+
+
 def test_an_empty_study_has_a_summary() -> None:
     """Nobody in, zeros out."""
     found = summary_of(study_of([]), 5)

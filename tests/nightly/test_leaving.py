@@ -10,6 +10,7 @@ from adapter.config import Settings
 from adapter.journal import last_event
 from adapter.nightly import run_night
 from cli import main
+from tests.nightly.ward import Ward, outcome, settings
 
 ALLOWED = "identified-exports = true"
 
@@ -56,3 +57,23 @@ def test_what_cannot_be_noted_does_not_leave(chosen: Settings, tmp_path: Path) -
     (chosen.nightly.folder / "journal.jsonl").mkdir()
     result = export(chosen, tmp_path / "x.csv", "--identified", more=ALLOWED)
     assert (14, False) == (result.exit_code, (tmp_path / "x.csv").exists())
+
+
+def test_a_night_keeps_to_its_columns(tmp_path: Path, hospital: Ward) -> None:
+    """`nightly.columns` is the allow-list of the cohort files."""
+    chosen = settings(tmp_path, hospital.base, columns=("patient", "event"))
+    run_night(chosen)
+    head = (chosen.nightly.folder / "latest" / "cohort.csv").read_text().splitlines()[0]
+    assert "patient,event" == head
+
+
+def test_a_wrong_column_or_key_ends_a_night_before_it_asks(tmp_path: Path, hospital: Ward) -> None:
+    """What would fail after hours of asking is looked at first."""
+    wrong = settings(tmp_path, hospital.base, columns=("surname",))
+    assert ("failed", 2) == outcome(run_night(wrong))
+    chosen = settings(tmp_path, hospital.base)
+    run_night(chosen)
+    chosen.store.with_name("cart.db.key").write_text("00" * 32)
+    with hospital.mood():
+        night = run_night(chosen)
+        assert (("failed", 10), 0) == (outcome(night), hospital.asked)
