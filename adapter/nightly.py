@@ -245,14 +245,15 @@ def _recover(folder: Path, journal: Journal, died: dict[str, Any] | None) -> int
     """Roll back what was half written, finish what was whole; gives the last night's number."""
     left = [path for path in folder.glob(".*") if path.name.endswith((".part", ".new"))]
     left += folder.glob(".night-*.old")
+    begun = max(map(_number, left), default=0)  # its number is taken, should it stay
+    left = [path for path in left if _removed(path, journal)]
     done = nights(folder)
     latest = folder / "latest"
     behind = bool(done) and (not latest.exists() or latest.resolve().name != done[-1].name)
     if behind:
         point_latest(done[-1])
     last = last_event(journal.path, "started") or {}
-    number = max(int(last.get("night", 0)), *map(_number, (folder, *done, *left)))
-    left = [path for path in left if _removed(path, journal)]
+    number = max([begun, int(last.get("night", 0)), *map(_number, done)])
     if died is not None or left or behind:
         journal("recovered", owner=died, rolled_back=[path.name for path in left], finished=behind)
     return number
