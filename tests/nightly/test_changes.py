@@ -199,7 +199,7 @@ def test_an_earlier_run_is_given_again_to_the_byte(
     before = of_the_first_run(chosen, tmp_path / "before")
     fever = observation("8310-5", on="2025-06-18", valueQuantity={"value": 39, "code": "Cel"})
     hospital.put(*recipient("synthetic-0004", fever), *about(SICK, patient(), fever)[1:])
-    with Store(chosen.store) as store, store.transaction():
+    with Store(chosen.store) as store:
         store.reject(store.begin("load", "files"), [Reject("x.ndjson:1", "no id", b"{}")])
     decide(chosen, Cause.HEMORRHAGE)
     hospital.refused = {"Encounter"}
