@@ -54,11 +54,13 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "CREATE TABLE live (type TEXT PRIMARY KEY, held INTEGER NOT NULL) WITHOUT ROWID",
         RECOUNT,
     ),
-    3: (  # the first run that can see a decision: a clock that jumps must not move it to another
+    3: (  # the first run that can see a decision: a clock that jumps must not move it to another;
+        # an index that only replays of earlier runs used cost an eighth of storing
         "ALTER TABLE decision ADD COLUMN run INTEGER NOT NULL DEFAULT 0",
         "UPDATE decision SET run = coalesce("
         "(SELECT min(id) FROM run WHERE coalesce(ended, started) >= decision.imported),"
         " (SELECT max(id) + 1 FROM run), 1)",
+        "DROP INDEX version_by_resource",
     ),
 }
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
@@ -79,6 +81,12 @@ def prepare(db: sqlite3.Connection, path: Path) -> None:
             f"The store {path} has schema {found}, this version reads {SCHEMA_VERSION}.",
             "Use the cart-nrm version that wrote it, or load the data into a new store.",
         )
+
+
+def is_ours(db: sqlite3.Connection, *, empty: bool) -> bool:
+    """Is this a store, or (`empty`) nothing yet? Somebody else's tables are not added to."""
+    names = {str(row[0]) for row in db.execute("SELECT name FROM sqlite_master")}
+    return {"meta", "run", "version", "newest"} <= names or (empty and not names)
 
 
 def _schema_of(db: sqlite3.Connection) -> int:

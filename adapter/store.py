@@ -24,7 +24,7 @@ from adapter.errors import StoreError
 from adapter.model import Decision
 from adapter.packing import Packing
 from adapter.pseudonyms import Pseudonyms, pseudonyms_beside
-from adapter.schema import prepare
+from adapter.schema import is_ours, prepare
 from adapter.versions import Versions
 
 _PRAGMAS = (
@@ -96,19 +96,22 @@ class Store:
             raise StoreError(
                 f"There is no store at {self.path}.", "Run `cart-nrm sync` or `load` first."
             )
-        self._open()
+        self._open(create)
         self.packing = Packing(self.db)
         self._versions = Versions(self.db, self.packing)
         self._erased: frozenset[str] | None = None
         self._names: Pseudonyms | None = None
 
-    def _open(self) -> None:
+    def _open(self, create: bool) -> None:
         try:
             if not self.path.exists():
                 os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-            elif stat.S_IMODE(self.path.stat().st_mode) & 0o077:
+            if not self._is_ours(create):
+                raise StoreError(
+                    f"{self.path} is no store of cart-nrm.", "Name another file with --store."
+                )
+            if stat.S_IMODE(self.path.stat().st_mode) & 0o077:
                 os.chmod(self.path, 0o600)
-            self.db = sqlite3.connect(self.path, isolation_level=None)
             for pragma in _PRAGMAS:
                 self.db.execute(f"PRAGMA {pragma}")
             prepare(self.db, self.path)
@@ -117,6 +120,16 @@ class Store:
                 f"The store {self.path} cannot be opened: {store_reason(problem)}.",
                 store_hint(problem),
             ) from problem
+
+    def _is_ours(self, create: bool) -> bool:
+        """A folder, a device or another program's file stays as it is, its mode included."""
+        if not self.path.is_file():
+            return False
+        self.db = sqlite3.connect(self.path, isolation_level=None)
+        if is_ours(self.db, empty=create):
+            return True
+        self.db.close()
+        return False
 
     def __enter__(self) -> "Store":
         return self

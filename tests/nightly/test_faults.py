@@ -277,6 +277,7 @@ def test_an_older_store_is_copied_and_then_migrated(chosen: Settings) -> None:
         store.add_decisions([made, made])
         store.db.execute("UPDATE decision SET imported = '2020' WHERE id = 1")
         store.db.execute("ALTER TABLE decision DROP COLUMN run")
+        store.db.execute("CREATE INDEX version_by_resource ON version (type, fhir_id, run)")
         held_before = store.counts()
         for newer in ("TABLE night", "TABLE erased", "INDEX version_by_run", "TABLE judged",
                       "TABLE live"):  # fmt: skip

@@ -97,8 +97,8 @@ def test_what_is_told_is_on_the_disk(chosen: Settings, monkeypatch: pytest.Monke
     """
     said = list[str]()
     opened = Store._open
-    monkeypatch.setattr(Store, "_open", lambda self: (
-        opened(self), self.db.set_trace_callback(said.append))[0])  # fmt: skip
+    monkeypatch.setattr(Store, "_open", lambda self, create: (
+        opened(self, create), self.db.set_trace_callback(said.append))[0])  # fmt: skip
     run_night(chosen)
     with Store(chosen.store) as store:
         store.add_decisions([Decision("synthetic-0002#1", "A", "2025-07-01", Cause.INFECTION)])
