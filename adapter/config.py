@@ -4,6 +4,7 @@ Keys are the long options without dashes (``site-mappings`` or ``site_mappings``
 written here: a setting names the file or the environment variable that holds them.
 """
 
+import difflib
 import os
 import tomllib
 from pathlib import Path
@@ -264,7 +265,7 @@ def secret(file: Path | None, env: str) -> str:
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as problem:
         hint = "Name the settings with --config; examples/nightly/study.toml shows how they look."
         raise ConfigError(f"{path} cannot be read: {problem.strerror}.", hint) from None
@@ -292,6 +293,10 @@ def _resolve_paths(values: dict[str, Any], folder: Path) -> None:
 
 def _underscored(values: dict[str, Any]) -> dict[str, Any]:
     """site-mappings and site_mappings are the same key; rule names are kept as written."""
+    named = [key.replace("-", "_") for key in values]
+    if twice := [key for key in values if "_" in key and named.count(key) > 1]:
+        other = twice[0].replace("_", "-")
+        raise ConfigError(f"{twice[0]} is given twice, also as {other}.", "Delete one of them.")
     return {
         key.replace("-", "_"): _underscored(value)
         if isinstance(value, dict) and key != "rules"
@@ -306,17 +311,31 @@ def _in_words(problem: ValidationError, path: Path | None) -> str:
         *section, key = (str(part) for part in error["loc"])
         place = ".".join((*section, key)).replace("_", "-")
         if error["type"] == "extra_forbidden":
-            lines.append(f"unknown key {place!r}; known here: {_known_keys(section)}")
+            lines.append(f"unknown key {place!r}; {_meant(key, _known_keys(section))}")
         else:
-            lines.append(f"{place}: {error['msg']}")
+            said = _OUR_WORDS.get(error["type"], error["msg"].removeprefix("Value error, "))
+            lines.append(f"{place}: {said}")
     where = f" in {path}" if path else ""
     return f"Settings{where}: {'. '.join(lines)}."
 
 
-def _known_keys(section: list[str]) -> str:
+#: What pydantic says of its own classes, said of study.toml.
+_OUR_WORDS = {
+    "path_type": "a path in quotes is expected",
+    "model_type": "this is a section, with keys of its own",
+    "dict_type": "this is a section, with keys of its own",
+}
+
+
+def _meant(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key.replace("_", "-"), known, 1)
+    return f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+
+
+def _known_keys(section: list[str]) -> list[str]:
     """The keys of study.toml, or those of the section in which a wrong one stands."""
     model: type[BaseModel] = Settings
     for name in section:
         inner = model.model_fields[name].annotation if name in model.model_fields else RuleChange
         model = inner if isinstance(inner, type) and issubclass(inner, BaseModel) else RuleChange
-    return ", ".join(sorted(name.replace("_", "-") for name in model.model_fields))
+    return sorted(name.replace("_", "-") for name in model.model_fields)

@@ -78,6 +78,8 @@ def open_envelope(raw: bytes, where: str = "") -> Envelope | Reject:
             raw.decode()  # the decoder does not look at letters in fields that it skips
         head = _head.decode(raw)
     except msgspec.ValidationError as problem:
+        if raw[:1] == b"[":
+            return Reject(where, "an array of resources; give NDJSON or a Bundle", raw)
         return Reject(where, f"not a FHIR resource: {_without_values(problem)}", raw)
     except UNREADABLE:
         return Reject(where, "not readable as JSON", raw)

@@ -224,9 +224,10 @@ class Store:
         return len(rows)
 
     def rejects(self, as_of: int | None = None) -> list[tuple[str, str, int]]:
-        """(place, reason, run) of every reject (until run `as_of`)."""
+        """(place, reason, newest run) of every reject (until run `as_of`); again counts once."""
         return self.db.execute(
-            "SELECT place, reason, run FROM reject WHERE ? IS NULL OR run <= ? ORDER BY id",
+            "SELECT place, reason, max(run) FROM reject WHERE ? IS NULL OR run <= ?"
+            " GROUP BY place, body ORDER BY max(id)",
             (as_of, as_of),
         ).fetchall()
 

@@ -156,7 +156,7 @@ def read_sites(path: Path, horizon: float | None = None) -> list[Site]:
     if path.suffix.lower() == ".json":
         return [_site_of_summary(path, horizon)]
     table = _Csv(path)
-    counts = (map(int, table.filled(name, whole=True)) for name in ("n", "events"))
+    counts = [map(int, table.filled(name, whole=True)) for name in ("n", "events")]
     blank = dict.fromkeys(("subgroup", "estimate", "se"), [""] * len(table.cells("study")))
     table.columns = blank | table.columns
     incidences = (map(number, table.numbers(name)) for name in ("estimate", "se"))

@@ -8,6 +8,7 @@ from adapter.codes.tables import OVERLAY_HEADER, overlay_row
 
 if TYPE_CHECKING:  # what one command says must not load what all of them do
     from adapter.account import Unmapped
+    from adapter.codes.lint import Fault
     from adapter.load import LoadReport
     from adapter.sync import Planned, SyncReport
 
@@ -23,6 +24,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """A count and what is counted: 1 file, 2 files."""
+    return f"{n:,} {one if n == 1 else many or f'{one}s'}"
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -55,6 +61,7 @@ def incidence_in_words(answer: dict[str, Any]) -> str:
     text = [f"n = {answer['n']:,}; cumulative incidence, {answer['variance']} variance", ""]
     text += [table(head, rows), ""]
     text += [_gray(test) for test in answer["gray"]]
+    text += [line for models in answer.get("models", ()) for line in _models(models)]
     text += [f"Note: {warning}" for warning in answer["warnings"]]
     return "\n".join(text).rstrip()
 
@@ -62,8 +69,39 @@ def incidence_in_words(answer: dict[str, Any]) -> str:
 def _gray(test: dict[str, Any]) -> str:
     if test.get("p") is None:
         return f"Gray's test, cause {test['cause']}: {test.get('note') or 'not computed'}"
-    p = "p < 0.001" if test["p"] < 0.001 else f"p = {test['p']:.3f}"
-    return f"Gray's test, cause {test['cause']}: {test['statistic']:.3f}, df {test['df']}, {p}"
+    return f"Gray's test, cause {test['cause']}: {_chi_square(test)}"
+
+
+def _chi_square(test: dict[str, Any]) -> str:
+    return f"{test['statistic']:.3f}, df {test['df']}, {_p(test['p'])}"
+
+
+def _p(value: float | None) -> str:
+    return "" if value is None else "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+#: Regressions in the order they are read; the other convention of Fine-Gray is in the JSON.
+_REGRESSIONS = {"fine_gray": "Fine-Gray", "cause_specific_cox": "cause-specific Cox"}
+
+
+def _models(models: dict[str, Any]) -> list[str]:
+    """The regressions and the log-rank test of one cause; what was not fitted says why."""
+    cause, test = f"cause {models['cause']}", models["log_rank"]
+    rows, notes = [], []
+    for key, name in _REGRESSIONS.items():
+        if isinstance(fit := models[key], dict):
+            notes.append(f"{name}, {cause}: {fit['note']}")
+        else:
+            rows += [(f"{name}, {cause}", row["term"], *_ratio(row)) for row in fit]
+    said = test.get("note") or _chi_square(test)
+    head = ("model", "term", "hazard ratio", "95 % CI", "p")
+    return [*(["", table(head, rows)] if rows else []), *notes, f"Log-rank, {cause}: {said}"]
+
+
+def _ratio(row: dict[str, Any]) -> tuple[str, str, str]:
+    numbers = (row["hazard_ratio"], row["lower"], row["upper"])
+    ratio, lower, upper = ("–" if n is None else f"{n:#.3g}" for n in numbers)
+    return ratio, f"({lower}-{upper})", _p(row["p"])
 
 
 def pooled_in_words(answer: dict[str, Any]) -> str:
@@ -105,7 +143,7 @@ def _triple(values: Sequence[str]) -> str:
 
 def loaded_in_words(report: "LoadReport", reasons: dict[str, int]) -> str:
     """What became of every entry that was read, in an account that adds up."""
-    rows = [f"read {report.read:,} entries from {report.files:,} files"]
+    rows = [f"read {counted(report.read, 'entry', 'entries')} from {counted(report.files, 'file')}"]
     rows.append(f"  {report.stored:>9,}  stored")
     rows.append(f"  {report.unchanged:>9,}  already known")
     rows += [f"  {n:>9,}  not used: {kind}" for kind, n in report.not_used.items()]
@@ -199,6 +237,8 @@ def _last_night(night: dict[str, Any] | None) -> str:
 
 def coverage_in_words(gaps: Sequence["Unmapped"]) -> str:
     """Unmapped codes, and the overlay rows that would give them a meaning."""
+    if not gaps:
+        return "Every code of the source has a meaning."
     rows = [
         (short_name(gap.system) or gap.system, gap.code, gap.type, gap.recipients, gap.patients)
         for gap in gaps
@@ -208,6 +248,11 @@ def coverage_in_words(gaps: Sequence["Unmapped"]) -> str:
     text.append(",".join(OVERLAY_HEADER))
     text += [overlay_row(system=gap.system, code=gap.code, match="exact") for gap in gaps]
     return "\n".join(text)
+
+
+def faults_in_words(faults: Sequence["Fault"]) -> str:
+    """One line a fault, and how many there are."""
+    return "\n".join([*map(str, faults), f"{counted(len(faults), 'fault')} in the mappings"])
 
 
 def agreement_in_words(answer: dict[str, Any]) -> str:

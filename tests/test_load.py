@@ -157,13 +157,38 @@ def test_the_command_says_what_was_rejected_and_ends_with_20(tmp_path: Path) -> 
     assert "Secret-Name" not in answer.output
 
 
+def test_the_same_broken_file_counts_once(tmp_path: Path) -> None:
+    """Loaded again it is still Partial, but the store holds no second reject."""
+    file = ndjson(tmp_path / "a.ndjson", "{", '[{"resourceType": "Patient"}]')
+    assert [2, 2] == [loaded(tmp_path, file).rejected, loaded(tmp_path, file).rejected]
+    with Store(tmp_path / "store.db") as store:
+        reasons = [reason for _, reason, _ in store.rejects()]
+    assert ["not readable as JSON", "an array of resources; give NDJSON or a Bundle"] == reasons
+
+
 def test_a_wrong_key_in_the_settings_is_named(tmp_path: Path) -> None:
-    """A typing error in study.toml ends with 10 and the list of keys that exist."""
+    """A typing error in study.toml ends with 10 and the key that was meant."""
     (tmp_path / "study.toml").write_text('sevrer = "http://127.0.0.1"\n')
     answer = run("load", tmp_path, "--config", tmp_path / "study.toml")
     assert answer.exit_code == 10
-    assert "unknown key 'sevrer'" in answer.output
-    assert "server" in answer.output
+    assert "unknown key 'sevrer'; did you mean 'server'?" in answer.output
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("xyz = 1", "unknown key 'xyz'; known here: auth, "),
+        ("store = 1", "store: a path in quotes is expected."),
+        ("auth = 1", "auth: this is a section, with keys of its own."),
+        ('timezone = "Mars"', "timezone: no time zone is called 'Mars'."),
+        ('site-mappings = "a"\nsite_mappings = "b"', "site_mappings is given twice"),
+    ],
+)
+def test_settings_are_refused_in_our_words(tmp_path: Path, text: str, told: str) -> None:
+    """A data manager reads no class names; a byte order mark is no fault."""
+    (tmp_path / "study.toml").write_text(text, "utf-8-sig")
+    answer = run("status", "--config", tmp_path / "study.toml")
+    assert (10, True) == (answer.exit_code, told in answer.output), answer.output
 
 
 def test_a_folder_without_fhir_files_says_so(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Reading other people's tables: what works, and what the refusals say."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from adapter.errors import TableError
 from adapter.incidence import Options
 from adapter.tables import Columns, incidence_of_file, pool_files, read_sites, read_table
+from adapter.words import incidence_in_words
 
 Write = Callable[..., Path]
 PATIENTS = "time,event,arm\n10,2,A\n20,0,B\n30,1,A\n"
@@ -46,6 +48,19 @@ def test_rows_that_are_not_evaluable_are_left_out_and_counted(table: Write) -> N
     answer = incidence_of_file(table(text), Columns(group="arm"), Options())
     assert 2 == answer["n"]
     assert "2 rows have neither time nor event" in answer["warnings"][0]
+
+
+def test_models_are_told_in_words_too(table: Write) -> None:
+    """What was asked for with --models is printed: ratios, or why there are none."""
+    rows = "".join(f"{day},{day % 3},{'AB'[day % 2]}\n" for day in range(1, 40))
+    columns, options = Columns(group="arm"), Options(models=True)
+    told = incidence_in_words(incidence_of_file(table("time,event,arm\n" + rows), columns, options))
+    assert re.search(r"Fine-Gray, cause 1 +group B +\d.* p = ", told)
+    assert "Log-rank, cause 2: " in told
+    lone = incidence_of_file(table(PATIENTS), Columns(), options)
+    assert "cause-specific Cox, cause 1: There is nothing to regress on." in (
+        incidence_in_words(lone)
+    )
 
 
 def test_entry_strata_and_covariates(table: Write) -> None:
@@ -144,6 +159,13 @@ def test_a_share_of_a_patient_is_refused(table: Write) -> None:
     """Counts are whole."""
     with pytest.raises(TableError, match="Column 'events', data row 1"):
         read_sites(table("study,n,events\na,10,1.5\n"))
+
+
+def test_a_table_of_sites_without_events_says_what_it_has(table: Write) -> None:
+    """Only columns that the file really has are listed."""
+    with pytest.raises(TableError) as refused:
+        read_sites(table("study,n\na,10\n"))
+    assert "It has: study, n." == refused.value.hint
 
 
 def test_a_patient_without_a_group_is_in_the_group_not_recorded(tmp_path: Path) -> None:
