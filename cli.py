@@ -1,6 +1,7 @@
 """The command line: one group, commands in flow order, each a few lines calling one function."""
 
 import json
+import math
 import os
 import sqlite3
 import sys
@@ -62,6 +63,8 @@ def main() -> None:
     """Non-relapse mortality after CAR T cell therapy, from FHIR to a cohort file and a report.
 
     Each night: `nightly`. By hand: `sync` (or `load`), `classify`, `export`, `report`.
+
+    Example: cart-nrm demo demo
     """
     os.umask(0o077)  # whatever is written, nobody else may read it
 
@@ -144,6 +147,12 @@ as_of_option = click.option(
 )
 
 
+def _finite(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is not a finite number.")
+    return value
+
+
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path), default="demo")
 @click.option("--patients", default=1_600, show_default=True, help="synthetic patients")
@@ -173,10 +182,11 @@ def check(settings: Settings, validate: bool, json_: bool) -> None:
 
     Example: cart-nrm check --config study.toml
     """
+    from adapter.causes import check_rules
     from adapter.sync import check as check_all
     from adapter.words import checked_in_words
 
-    lines = check_all(settings, settings.store)
+    lines = check_all(settings, settings.store, check_rules)
     _answer(lines, json_, checked_in_words)
     if validate:
         _validate_store(settings)
@@ -249,13 +259,14 @@ def load(settings: Settings, paths: tuple[Path, ...], recipients_only: bool, jso
 
     Example: cart-nrm load export/ extra.ndjson.gz --store cart.db
     """
+    from adapter.files import find_files
     from adapter.load import load as load_files
     from adapter.lock import held
     from adapter.pool import Pool, early_pool
     from adapter.progress import Progress
     from adapter.words import loaded_in_words
 
-    progress = Progress()
+    paths, progress = tuple(find_files(paths)), Progress()  # before a store is made
     wanted = _codes(settings) if recipients_only else None
     workers = settings.workers if recipients_only else 1
     with (
@@ -270,7 +281,7 @@ def load(settings: Settings, paths: tuple[Path, ...], recipients_only: bool, jso
     if not report.complete:
         raise Partial(
             f"{report.rejected:,} of {report.read:,} entries could not be used.",
-            "All others are stored; the store keeps these as received, with the reason.",
+            "The store keeps these as received, with the reason.",
         )
 
 
@@ -382,7 +393,7 @@ def _patient_named(settings: Settings, store: "Store", name: str, *, whole: bool
 @click.option(
     "--conf", type=click.Choice(["log-log", "log", "plain", "cloglog"]), default="log-log"
 )
-@click.option("--rho", default=0.0, help="weight (1 - F)^rho of Gray's test")
+@click.option("--rho", default=0.0, callback=_finite, help="weight (1 - F)^rho of Gray's test")
 @click.option("--models", is_flag=True, help="Fine-Gray, cause-specific Cox, log-rank")
 @as_json
 def incidence(table: Path, json_: bool, **chosen: Any) -> None:
@@ -411,9 +422,12 @@ def incidence(table: Path, json_: bool, **chosen: Any) -> None:
 
 def _numbers(text: str) -> tuple[float, ...]:
     try:
-        return tuple(float(part) for part in text.split(","))
+        days = tuple(map(float, text.split(",")))
     except ValueError:
-        raise UsageError(f"--at {text!r} is not a list of numbers.", "Write 30,100,365.") from None
+        days = (math.nan,)
+    if not all(0 <= day < math.inf for day in days):
+        raise UsageError(f"--at {text!r} is not a list of days.", "Write 30,100,365.")
+    return days
 
 
 @main.command()
@@ -425,7 +439,10 @@ def _numbers(text: str) -> tuple[float, ...]:
     "--dates", type=click.Choice(["days", "shift", "year"]), show_default="days",
     help="what becomes of dates",
 )  # fmt: skip
-@click.option("--small-cells", default=5, show_default=True, help="hide smaller counts")
+@click.option(
+    "--small-cells", type=click.IntRange(0), default=5, show_default=True,
+    help="hide smaller counts",
+)  # fmt: skip
 @click.option("--columns", default="", metavar="A,B", help="only these columns")
 @as_json
 def export(settings: Settings, file: Path, as_of: int | None, json_: bool, **chosen: Any) -> None:
@@ -444,14 +461,14 @@ def export(settings: Settings, file: Path, as_of: int | None, json_: bool, **cho
         what = "Identified exports are not allowed here."
         raise UsageError(what, "Whoever answers for it sets identified-exports = true.")
     names = None if identified else _pseudonyms(settings)
-    columns = tuple(filter(None, chosen["columns"].split(",")))
+    columns = tuple(filter(None, map(str.strip, chosen["columns"].split(","))))
     release = Release(names, dates or "days", identified, chosen["small_cells"], columns)
     study = _study(settings, as_of)
     if identified:
         note_identified(settings.nightly.folder, len(study.judged), ending)
     receipt = export_cohort(study, file, release)
     if json_:
-        click.echo(_as_json({key: str(value) for key, value in receipt._asdict().items()}))
+        click.echo(_as_json({**receipt._asdict(), "path": str(receipt.path)}))
     else:
         click.echo(f"{receipt.rows:,} rows in {receipt.path} ({receipt.format})")
 
@@ -494,7 +511,10 @@ def _pseudonyms(settings: Settings) -> "Pseudonyms":
 
 @main.group()
 def review() -> None:
-    """Let two blinded readers judge the deaths: export, import, agreement."""
+    """Let two blinded readers judge the deaths: export, import, agreement.
+
+    Example: cart-nrm review export review-2026-11/ --store cart.db
+    """
 
 
 @review.command("export")
@@ -560,7 +580,9 @@ def review_agreement(settings: Settings, json_: bool) -> None:
 
 @main.command()
 @click.argument("summaries", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--horizon", type=float, help="also pool the cumulative incidence at this day")
+@click.option(
+    "--horizon", type=float, callback=_finite, help="also pool the cumulative incidence at this day"
+)
 @click.option("--published", is_flag=True, help="reproduce the published 52-cohort table")
 @as_json
 def pool(summaries: tuple[Path, ...], horizon: float | None, published: bool, json_: bool) -> None:
@@ -708,7 +730,10 @@ def rotate_key(settings: Settings) -> None:
 
 @main.group()
 def mappings() -> None:
-    """What codes mean: lint, explain, coverage, expand."""
+    """What codes mean: lint, explain, coverage, expand.
+
+    Example: cart-nrm mappings explain "ICD-10-CM|D89.834"
+    """
 
 
 @mappings.command("lint")
@@ -719,15 +744,13 @@ def lint_(settings: Settings, json_: bool) -> None:
 
     Example: cart-nrm mappings lint --site-mappings site/
     """
-    from adapter.codes.lint import lint
+    from datetime import date
 
-    faults = lint(site=settings.site_mappings)
-    if json_:
-        click.echo(_as_json(faults))
-    else:
-        for fault in faults:
-            click.echo(f"{fault.origin}: {fault.what} {fault.todo}")
-        click.echo(f"{len(faults)} faults in the mappings")
+    from adapter.codes.lint import lint
+    from adapter.words import faults_in_words
+
+    faults = lint(site=settings.site_mappings, today=date.today())
+    _answer(faults, json_, faults_in_words)
     sys.exit(MappingError.exit_code if faults else 0)
 
 
@@ -762,9 +785,13 @@ def coverage(settings: Settings, most: int, json_: bool) -> None:
 
 
 @mappings.command("expand")
-@click.option("--terminology-server", help="FHIR base of a terminology server, asked without login")
+@click.option(
+    "--terminology-server",
+    required=True,
+    help="FHIR base of a terminology server; asked without login",
+)
 @common
-def expand_(settings: Settings, terminology_server: str | None) -> None:
+def expand_(settings: Settings, terminology_server: str) -> None:
     """Fetch the descendants of our SNOMED CT codes into the site folder ($expand by ECL).
 
     Example: cart-nrm mappings expand --terminology-server https://tx.example.org/r4
@@ -777,9 +804,8 @@ def expand_(settings: Settings, terminology_server: str | None) -> None:
     site = settings.site_mappings
     if site is None:
         raise UsageError("The descendants have no place to go.", "Name it with --site-mappings.")
-    if terminology_server:  # our login is for the hospital's server only
-        settings = settings.model_copy(update={"server": terminology_server, "auth": Auth()})
-    client = Client(settings)
+    # our login is for the hospital's server only, which is never asked for codes
+    client = Client(settings.model_copy(update={"server": terminology_server, "auth": Auth()}))
     try:
         for note in expand(asking(client), _codes(settings), site):
             click.echo(str(note), err=True)

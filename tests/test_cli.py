@@ -1,5 +1,6 @@
 """The command line: every command helps with an example, and errors end with their code."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from adapter import errors
+from adapter.store import Store
 from cli import main
 
 
@@ -23,6 +25,13 @@ def commands(group: click.Group = main, path: str = "") -> Iterator[tuple[str, c
 def test_every_command_has_help_with_an_example(name: str, command: click.Command) -> None:
     """What a command does, and one line to copy."""
     assert f"Example: cart-nrm {name}" in " ".join((command.help or "").split())
+
+
+@pytest.mark.parametrize("group", [[], ["review"], ["mappings"]])
+def test_every_group_has_help_with_an_example(group: list[str]) -> None:
+    """Whoever does not know the commands yet gets one line to copy as well."""
+    told = " ".join(CliRunner().invoke(main, [*group, "--help"]).output.split())
+    assert f"Example: {' '.join(['cart-nrm', *group])} " in told
 
 
 @pytest.mark.parametrize(("name", "command"), list(commands()))
@@ -70,6 +79,13 @@ def test_each_branch_of_errors_has_its_exit_code() -> None:
         (["pool"], 2, "Nothing to pool"),
         (["cases", "{folder}"], 2, "No day tables"),
         (["check", "--config", "{folder}/none.toml"], 10, "cannot be read"),
+        (["incidence", "t.csv", "--at", "30,nan"], 2, "not a list of days"),
+        (["incidence", "t.csv", "--at", "-5"], 2, "not a list of days"),
+        (["incidence", "t.csv", "--rho", "nan"], 2, "not a finite number"),
+        (["pool", "s.json", "--horizon", "inf"], 2, "not a finite number"),
+        (["export", "x.csv", "--small-cells", "-3"], 2, "not in the range"),
+        (["mappings", "expand", "--site-mappings", "site"], 2, "--terminology-server"),
+        (["load", "{folder}/none", "--store", "{folder}/new.db"], 2, "does not exist"),
     ],
 )
 def test_a_mistake_ends_with_its_code_and_what_to_do(
@@ -80,6 +96,16 @@ def test_a_mistake_ends_with_its_code_and_what_to_do(
     answer = CliRunner().invoke(main, filled)
     assert (answer.exit_code, says in answer.output) == (code, True), answer.output
     assert "Traceback" not in answer.output
+    assert not (tmp_path / "new.db").exists()
+
+
+def test_export_answers_a_machine_with_numbers(tmp_path: Path) -> None:
+    """Counts are no text; columns may be listed with blanks, as people write lists."""
+    Store(tmp_path / "s.db").__exit__()
+    words = ["export", f"{tmp_path}/c.csv", "--store", f"{tmp_path}/s.db", "--json"]
+    answer = CliRunner().invoke(main, [*words, "--columns", "patient, episode"])
+    assert 0 == json.loads(answer.stdout)["rows"]
+    assert ["patient,episode"] == (tmp_path / "c.csv").read_text("utf-8-sig").splitlines()
 
 
 def test_mappings_explain_says_what_a_code_means() -> None:

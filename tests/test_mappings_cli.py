@@ -10,6 +10,7 @@ from werkzeug import Request, Response
 
 from adapter.codes import load_codes
 from adapter.codes.systems import SNOMED
+from adapter.words import coverage_in_words
 from cli import main
 
 
@@ -24,13 +25,40 @@ def test_lint_says_that_all_is_well() -> None:
     assert (0, "0 faults in the mappings\n") == (answer.exit_code, answer.output)
 
 
-def test_lint_fails_with_the_exit_code_of_mappings(tmp_path: Path) -> None:
-    """A faulty overlay ends with exit code 11."""
-    header = "action,concept,subconcept,system,code,match,display,signed,dated\n"
-    (tmp_path / "a.csv").write_text(header + "add,infection,sepsis,urn:x,1,exact,,,\n")
+HEADER = "action,concept,subconcept,system,code,match,display,signed,dated\n"
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ("add,infection,sepsis,urn:x,1,exact,,,", "not signed. Put who decided"),
+        ("add,infektion,sepsis,urn:x,1,exact,,A,2025-03-01",
+         "unknown concept 'infektion'. Did you mean 'infection'?"),
+        ("add,infection,sepsis,urn:x,1,exact,A,2025-03-01", "8 cells instead of 9. Quote"),
+        ("add,infection,sepsis,urn:x,1,exact,a,b,A,2025-03-01", "10 cells instead of 9. Quote"),
+        ("add,infection,sepsis,urn:x,1,exact,,A,2999-01-01",
+         "dated in the future (2999-01-01). Put the day"),
+    ],
+)  # fmt: skip
+def test_lint_says_fault_and_remedy_and_ends_with_11(tmp_path: Path, row: str, told: str) -> None:
+    """File and line, what is wrong, and what to do: two sentences."""
+    (tmp_path / "a.csv").write_text(HEADER + row + "\n")
     answer = run("lint", "--site-mappings", str(tmp_path))
     assert 11 == answer.exit_code
-    assert "a.csv:2" in answer.output
+    assert f"a.csv:2: {told}" in answer.output
+    assert answer.output.endswith("\n1 fault in the mappings\n")
+
+
+def test_lint_knows_a_file_from_a_folder(tmp_path: Path) -> None:
+    """A file that is there is not called missing."""
+    (tmp_path / "a.csv").write_text(HEADER)
+    answer = run("lint", "--site-mappings", str(tmp_path / "a.csv"))
+    assert "is a file: name its folder." in answer.output
+
+
+def test_coverage_says_when_nothing_is_left() -> None:
+    """A sentence, not two heads without rows."""
+    assert "Every code of the source has a meaning." == coverage_in_words([])
 
 
 def test_explain_speaks_json_too() -> None:

@@ -11,8 +11,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from adapter.causes import check_rules
 from adapter.codes import Codes, load_codes
-from adapter.config import Nightly, Settings
+from adapter.config import Nightly, RuleChange, Settings
 from adapter.store import Store
 from adapter.sync import SyncReport, check, plan, sync
 from tests.servers import delete, put_all, sekmet_server, server_ids
@@ -158,6 +159,15 @@ def test_check_says_what_is_wrong(tmp_path: Path) -> None:
     settings = Settings(server="http://127.0.0.1:9/fhir", store=tmp_path / "none" / "store.db")
     lines = check(settings)
     assert 2 == len([line for line in lines if line.colour == "red"])
+
+
+def test_check_tries_the_rules(tmp_path: Path) -> None:
+    """A rule that does not exist stops `classify`, so the check ends with the same code."""
+    rules = {"Foo": RuleChange(reason="abcd")}
+    lines = check(Settings(rules=rules, prophylaxis=tmp_path / "none.csv"), None, check_rules)
+    assert 10 in [line.exit_code for line in lines if "rules that do not exist: Foo" in line.what]
+    lines = check(Settings(prophylaxis=tmp_path / "none.csv"), None, check_rules)
+    assert 11 in [line.exit_code for line in lines if "none.csv" in line.what]
 
 
 def test_smart_with_a_token_of_five_seconds(tmp_path: Path, codes: Codes) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import msgspec
@@ -28,8 +29,13 @@ class Fault(msgspec.Struct, frozen=True):
         return f"{self.origin}: {self.what}. {self.todo}".strip()
 
 
-def lint(folder: Path = MAPPINGS, site: Path | None = None) -> list[Fault]:
-    """Every fault of the tables in `folder`, and of a site's overlay when one is given."""
+def lint(
+    folder: Path = MAPPINGS, site: Path | None = None, today: date | None = None
+) -> list[Fault]:
+    """Every fault of the tables in `folder`, and of a site's overlay when one is given.
+
+    With `today` no row of the overlay may be signed on a later day.
+    """
     try:
         rows = tables.shipped_rows(folder)
         faults = [fault for row in rows for fault in (*_code_faults(row), *_row_faults(row))]
@@ -37,19 +43,25 @@ def lint(folder: Path = MAPPINGS, site: Path | None = None) -> list[Fault]:
         faults += _contradictions(rows, folder)
         faults += _wording_faults(rows, folder)
         if site is not None:
-            faults += _site_faults(rows, site)
+            faults += _site_faults(rows, site, today)
     except (MappingError, OSError) as problem:
         return [Fault(folder.name, str(problem).rstrip("."))]
     return faults
 
 
-def _site_faults(rows: list[Row], site: Path) -> list[Fault]:
+def _site_faults(rows: list[Row], site: Path, today: date | None) -> list[Fault]:
     try:
         changes = tables.overlay_changes(site)
         tables.apply_overlay(rows, changes)
     except MappingError as problem:
         return [Fault(site.name, problem.message.rstrip("."), problem.hint)]
-    return [fault for _, row in changes for fault in _code_faults(row)]
+    faults = [fault for _, row in changes for fault in _code_faults(row)]
+    for _, row in changes:
+        signed = row.source.rpartition(" ")[2]
+        if today and signed > today.isoformat():
+            todo = "Put the day of the decision (YYYY-MM-DD) under dated."
+            faults.append(Fault(row.origin, f"dated in the future ({signed})", todo))
+    return faults
 
 
 def _code_faults(row: Row) -> Iterator[Fault]:

@@ -101,14 +101,17 @@ def read_csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
         kept = [(n, s) for n, s in enumerate(lines, 1) if s.lstrip('"')[:1] not in ("#", "")]
-        read = list(csv.DictReader((line for _, line in kept), restval=""))
+        header, *read = list(csv.reader(line for _, line in kept)) or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as problem:
         raise MappingError(
             f"{path} cannot be read as a table in UTF-8: {problem}.", "Save it as CSV UTF-8."
         ) from None
-    for (number, _), cells in zip(kept[1:], read, strict=False):
-        texts = {key.strip(): value.strip() for key, value in cells.items() if key and value}
-        yield number, dict.fromkeys((name for name in cells if name), "") | texts
+    for (number, _), row in zip(kept[1:], read, strict=False):
+        if len(row) != len(header):
+            what = f"{path.name}:{number}: {len(row)} cells instead of {len(header)}."
+            raise MappingError(what, "Quote cells that hold a comma; write every row in full.")
+        cells = zip(header, row, strict=True)
+        yield number, {name.strip(): cell.strip() for name, cell in cells if name}
 
 
 def shipped_rows(folder: Path = MAPPINGS) -> list[Row]:
@@ -137,7 +140,8 @@ Change = tuple[Literal["add", "remove"], Row]
 def overlay_changes(folder: Path) -> list[Change]:
     """Every row of every CSV in a site's overlay folder, checked."""
     if not folder.is_dir():
-        raise MappingError(f"The site mappings folder {folder} does not exist.")
+        what = "is a file: name its folder" if folder.exists() else "does not exist"
+        raise MappingError(f"The site mappings folder {folder} {what}.")
     return [
         _change(f"{path.name}:{number}", cells)
         for path in sorted(folder.glob("*.csv"))

@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from adapter.codes import load_codes
-from adapter.config import Settings
+from adapter.codes.prophylaxis import prophylaxis_rules
+from adapter.config import RuleChange, Settings
 from adapter.errors import CartNrmError, ServerError
 from adapter.fhir.capabilities import Capabilities, read_capabilities
 from adapter.fhir.client import Client
@@ -39,12 +40,20 @@ class Line(msgspec.Struct, frozen=True):
     exit_code: int = ServerError.exit_code  # what a command that needs this would end with
 
 
-def check(settings: Settings, store: Path | None = None) -> list[Line]:
-    """Look at the way to the server, our credentials, what it offers, and this machine."""
+def check(
+    settings: Settings,
+    store: Path | None = None,
+    check_rules: Callable[[Mapping[str, RuleChange]], None] = lambda changes: None,
+) -> list[Line]:
+    """Look at the way to the server, our credentials, what it offers, and this machine.
+
+    `check_rules` refuses changes of cause rules as `classify` would: it knows which there are.
+    """
     patient = settings.connection.model_copy(update={"retries": 1, "longest_wait_seconds": 5.0})
     quick = settings.model_copy(update={"connection": patient})
     lines = list(_machine(settings, store or settings.store))
     lines += _tried(lambda: _code_lists(settings))
+    lines += _tried(lambda: _rules(settings, check_rules))
     try:
         client = Client(quick)
     except CartNrmError as problem:
@@ -63,6 +72,15 @@ def _code_lists(settings: Settings) -> Iterator[Line]:
     yield Line("green", f"The code lists load{overlay}: {len(codes.rows):,} rows.")
     for note in codes.notes:
         yield Line("amber", note.what, note.todo)
+
+
+def _rules(
+    settings: Settings, check_rules: Callable[[Mapping[str, RuleChange]], None]
+) -> Iterator[Line]:
+    check_rules(settings.rules)
+    told = len(prophylaxis_rules(settings.prophylaxis))
+    changed = len(settings.rules)
+    yield Line("green", f"The rules load: {changed} changed for causes, {told} for prophylaxis.")
 
 
 def _server(client: Client, settings: Settings) -> Iterator[Line]:
