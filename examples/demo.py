@@ -51,6 +51,8 @@ def run_demo(
     say(study_in_words(study))
     say(f"\nIn {monotonic() - started:.0f} s. The report: {report}")
     say(f"The cohort file: {folder / 'cohort.csv'}   The store: {settings.store}")
+    say(f"Look closer: .venv/bin/python cli.py status --store {settings.store}")
+    say("After `pip install .` every command is `cart-nrm ...`.")
     return study
 
 

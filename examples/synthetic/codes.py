@@ -72,7 +72,7 @@ DRUGS = {
     "antibiotic": ("", ""),
 }
 
-# procedure: US system and code, OPS
+# procedure: US system and code, OPS. CPT as a US server sends it: our tables may not know it
 PROCEDURES = {
     "leukapheresis": (CPT, "38225", "5-410.30"),
     "leukapheresis_old": (CPT, "0537T", "5-410.30"),
