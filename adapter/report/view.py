@@ -149,8 +149,8 @@ class View:
     ) -> Element:  # fmt: skip
         """A numbered figure of one or more panels, with its numbers in a real table behind it.
 
-        Its words are the entry `name` of words.toml, filled in with `values`; `more` are heads of
-        columns that depend on the data.
+        Without `rows` a table beside it holds them. Its words are the entry `name` of words.toml,
+        filled in with `values`; `more` are heads of columns that depend on the data.
         """
         self.figures += 1
         said, number = say(name, **values), f"Figure {self.figures}"
@@ -163,14 +163,10 @@ class View:
             framed.append(svg)
         css = {1: None, 2: "panels two"}.get(len(panels), "panels three")
         key = [patch(css, words) for css, words in said.get("key", {}).items()]
-        behind, numbers = f"Numbers of figure {self.figures}", grid([*said["head"], *more], rows)
         return h.figure(".plate")[
             h.figcaption[caption(number, said["title"]), " ", key, said.get("note")],
             scrolling(number, h.div(class_=css)[framed] if css else framed),
-            h.details(".numbers")[
-                h.summary[behind],
-                scrolling(behind, numbers),
-            ],
+            rows and _behind(f"Numbers of figure {self.figures}", [*said["head"], *more], rows),
         ]
 
     def table(self, name: str, rows: Rows, more: Sequence[str] = (), **values: object) -> Node:
@@ -182,6 +178,11 @@ class View:
         content = grid([*said["head"], *more], rows, h.caption[caption(number, said["title"])])
         note = said.get("note")
         return h.div(".plate")[scrolling(number, content), note and h.p(".note")[note]]
+
+
+def _behind(name: str, head: Sequence[str], rows: Rows) -> Element:
+    """The numbers of a figure, for those who open them."""
+    return h.details(".numbers")[h.summary[name], scrolling(name, grid(head, rows))]
 
 
 def caption(number: str, title: str) -> Node:

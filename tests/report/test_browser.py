@@ -84,7 +84,7 @@ def test_no_error_no_request_and_the_filter_works(tmp_path: Path) -> None:
 
 
 def test_the_page_does_not_scroll_sideways_on_a_phone(tmp_path: Path) -> None:
-    """At 390 pixels wide figures and tables scroll by themselves, the page does not."""
+    """At 390 pixels wide figures fit, tables scroll by themselves, the page does not."""
     found = browse(
         report_html(a_study(300), KEY),
         tmp_path,
@@ -94,11 +94,15 @@ def test_the_page_does_not_scroll_sideways_on_a_phone(tmp_path: Path) -> None:
         frame.srcdoc = document.documentElement.outerHTML.replace(/<script[^]*?<\\/script>/g, "");
         document.body.append(frame);
         await new Promise((done) => frame.addEventListener("load", done));
-        return {wide: frame.contentDocument.documentElement.scrollWidth};
+        const page = frame.contentDocument;
+        const drawn = [...page.querySelectorAll("figure svg")];
+        return {wide: page.documentElement.scrollWidth, figures: drawn.length,
+            cut: drawn.filter((svg) => svg.getBoundingClientRect().right > 390).length};
         """,
     )
     assert isinstance(found["wide"], int)
     assert found["wide"] <= 390
+    assert (found["figures"] != 0, found["cut"]) == (True, 0)
 
 
 def axe_source(folder: Path) -> str:

@@ -41,7 +41,7 @@ def outcomes(view: View) -> Node:
     below = extended_rows(whole.sets, axes.ticks, names)
     drawn = curve_panel(Panel(tracks, axes, f"{view.reading(tracks)} n = {whole.n}.", below))
     rows = [[f"{day}", *_point(whole, day)] for day in view.days]
-    figure = view.figure("outcomes.curves", drawn, rows, n=whole.n, last=view.last_day)
+    figure = view.figure("outcomes.curves", drawn, (), n=whole.n, last=view.last_day)
     return [figure, view.table("outcomes.days", rows), _early_late(view)]
 
 
