@@ -306,12 +306,14 @@ def _underscored(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _in_words(problem: ValidationError, path: Path | None) -> str:
-    lines = []
+    lines: list[str] = []
     for error in problem.errors():
         *section, key = (str(part) for part in error["loc"])
         place = ".".join((*section, key)).replace("_", "-")
         if error["type"] == "extra_forbidden":
-            lines.append(f"unknown key {place!r}; {_meant(key, _known_keys(section))}")
+            meant = _meant(key, _known_keys(section))
+            told = any(line.endswith(meant) for line in lines)  # a long list is read once
+            lines.append(f"unknown key {place!r}{'' if told else meant}")
         else:
             said = _OUR_WORDS.get(error["type"], error["msg"].removeprefix("Value error, "))
             lines.append(f"{place}: {said}")
@@ -329,7 +331,7 @@ _OUR_WORDS = {
 
 def _meant(key: str, known: list[str]) -> str:
     near = difflib.get_close_matches(key.replace("_", "-"), known, 1)
-    return f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+    return f" (did you mean {near[0]!r}?)" if near else f" (known here: {', '.join(known)})"
 
 
 def _known_keys(section: list[str]) -> list[str]:

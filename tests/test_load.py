@@ -171,13 +171,14 @@ def test_a_wrong_key_in_the_settings_is_named(tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text('sevrer = "http://127.0.0.1"\n')
     answer = run("load", tmp_path, "--config", tmp_path / "study.toml")
     assert answer.exit_code == 10
-    assert "unknown key 'sevrer'; did you mean 'server'?" in answer.output
+    assert "unknown key 'sevrer' (did you mean 'server'?)." in answer.output
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("xyz = 1", "unknown key 'xyz'; known here: auth, "),
+        ("xyz = 1", "unknown key 'xyz' (known here: auth, "),
+        ("xyz = 1\nzyx = 1", "workers). unknown key 'zyx'."),
         ("store = 1", "store: a path in quotes is expected."),
         ("auth = 1", "auth: this is a section, with keys of its own."),
         ('timezone = "Mars"', "timezone: no time zone is called 'Mars'."),
