@@ -8,9 +8,17 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from adapter.codes import tables
-from adapter.codes.systems import MAPPINGS, codes_in, row_code, short_name, system_of
+from adapter.codes.systems import (
+    MAPPINGS,
+    certainties,
+    codes_in,
+    row_code,
+    short_name,
+    system_of,
+)
 from adapter.codes.tables import Row, catalog, read_csv, wording_of
 from adapter.errors import MappingError
 from adapter.model import Note
@@ -33,6 +41,7 @@ class Meaning(msgspec.Struct, frozen=True):
     kind: str = ""
     strikes: tuple[str, ...] = ()
     code: str = ""  # "system|code" as the source wrote it
+    certainty: str = ""  # the German letter behind the code: A, V, Z or G
 
     @property
     def excluded(self) -> bool:
@@ -46,6 +55,7 @@ class Trace(msgspec.Struct, frozen=True):
     row: Row
     won: bool
     why: str
+    certainty: str = ""
 
 
 #: How well a row fits: a code of its own beats a prefix, a long prefix a short one, any of them
@@ -115,14 +125,22 @@ class Codes:
                 self._memo.clear()
             traces = self.trace(system or "", code or "", version or "")
             written = f"{system or ''}|{code or ''}"
-            meant = (_meaning(trace.row, written) for trace in traces if trace.won)
+            meant = (
+                replace(_meaning(trace.row, written), certainty=trace.certainty)
+                for trace in traces if trace.won
+            )  # fmt: skip
             found = self._memo[key] = tuple(dict.fromkeys(meant))
         return found
 
     def trace(self, system: str, code: str, version: str = "") -> list[Trace]:
         """Every loaded row this coding fits, won or lost; several codes in one are all judged."""
         uri = system_of(system, version, self.who_is_gm)
-        return [trace for one in codes_in(uri, code) for trace in _judge(self._fitting(uri, one))]
+        letters = certainties(uri, code)
+        return [
+            replace(trace, certainty=letters.get(one, ""))
+            for one in codes_in(uri, code)
+            for trace in _judge(self._fitting(uri, one))
+        ]
 
     def _fitting(self, uri: str, code: str) -> list[tuple[Fit, Row]]:
         return [

@@ -115,6 +115,25 @@ def _icd_codes(text: str) -> Iterator[str]:
         yield code.replace(".", "")
 
 
+#: "A41.9 V", "A41.9V": German billing writes how sure the diagnosis is behind the code.
+_GERMAN = re.compile(r"(?<!\w)([A-Z]\d\d(?:\.?\d\d?)?)[.!*+†#-]*\s*([AVZG])(?!\w)")
+
+
+def certainties(system: str, text: str) -> dict[str, str]:
+    """The certainty letter of each code in one `Coding.code`, as codes_in() writes the codes.
+
+    WHO codes have no letters, but German servers send GM under the WHO URI. In ICD-10-CM a letter
+    is part of the code (T86.01XA).
+    """
+    if system not in (GM, WHO):
+        return {}
+    return {code.replace(".", ""): letter for code, letter in _GERMAN.findall(text.upper())}
+
+
+def _german_codes(text: str) -> Iterator[str]:
+    return _icd_codes(_GERMAN.sub(r"\1 ", text.upper()))
+
+
 def _ops_codes(text: str) -> Iterator[str]:
     """`8-805.0:R` names a side after the colon; several codes are parted by blanks."""
     for part in text.upper().split():
@@ -139,7 +158,7 @@ def _ndc_codes(text: str) -> Iterator[str]:
 
 
 _WRITTEN: dict[str, Callable[[str], Iterator[str]]] = {
-    **dict.fromkeys((CM, WHO, GM), _icd_codes), OPS: _ops_codes, NDC: _ndc_codes,
+    CM: _icd_codes, WHO: _german_codes, GM: _german_codes, OPS: _ops_codes, NDC: _ndc_codes,
 }  # fmt: skip
 
 

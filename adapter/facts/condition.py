@@ -1,7 +1,8 @@
 """Condition: diagnoses, how sure the source is of them, and since when they hold."""
 
+from adapter.codes.systems import certainties, codes_in, system_of
 from adapter.facts import deathrecords
-from adapter.facts.reading import Reading, Setting
+from adapter.facts.reading import CERTAINTY, Reading, Setting
 from adapter.facts.shapes import Concept, Condition
 
 # By verificationStatus and category. MII Todesursache: the category says that the diagnosis is a
@@ -12,9 +13,7 @@ _TRAIT = {
     "problem-list-item": "problem_list", "encounter-diagnosis": "encounter_diagnosis",
     "79378-6": "certified", "16100001": "certified",
 }  # fmt: skip
-# ICD-10-GM certainty: A excluded, V suspected, Z status after, G confirmed (German base profile)
-_CERTAINTY_URL = "icd-10-gm-diagnosesicherheit"
-_CERTAINTY = {"A": "refuted_by_source", "V": "suspected", "Z": "history"}
+_CERTAINTY_URL = "icd-10-gm-diagnosesicherheit"  # German base profile
 _OVER = frozenset({"resolved", "inactive"})
 _COURSE = frozenset({"relapse", "recurrence", "remission"})
 
@@ -54,14 +53,22 @@ def _setting(condition: Condition, into: Reading) -> Setting:
 
 
 def _certainties(concept: Concept | None) -> set[str]:
-    """The German certainty letter of any coding holds for the diagnosis as a whole."""
-    letters = {
-        extension.valueCoding.code or ""
-        for coding in (concept.coding if concept else ())
-        for extension in coding.extension
-        if extension.valueCoding and (extension.url or "").endswith(_CERTAINTY_URL)
-    }
-    return {_CERTAINTY[letter] for letter in letters if letter in _CERTAINTY}
+    """The German certainty letter of any coding holds for the diagnosis as a whole.
+
+    Of several codes in one string each has its own, which came with its meaning.
+    """
+    letters = set[str]()
+    codings = concept.coding if concept else ()
+    for coding in codings:
+        system, code = coding.system or "", coding.code or ""
+        if len(codings) > 1 and len(codes_in(system_of(system), code)) == 1:
+            letters.update(certainties(system_of(system), code).values())
+        letters |= {
+            extension.valueCoding.code or ""
+            for extension in coding.extension
+            if extension.valueCoding and (extension.url or "").endswith(_CERTAINTY_URL)
+        }
+    return {CERTAINTY[letter] for letter in letters if letter in CERTAINTY}
 
 
 def _course(status: Concept | None, setting: Setting, into: Reading) -> None:

@@ -15,6 +15,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 #: Traits that say where a date was taken from when the source gives no clinical one.
 _BORROWED = frozenset({"dated_by_encounter", "day_only_from_entry"})
+#: ICD-10-GM certainty: A excluded, V suspected, Z status after; G confirmed says nothing more.
+CERTAINTY = {"A": "refuted_by_source", "V": "suspected", "Z": "history"}
 
 
 class Setting(msgspec.Struct):
@@ -182,6 +184,8 @@ class Reading:
     ) -> None:
         """One fact: what the code means, in this setting."""
         marks = setting.traits
+        if meaning.certainty in CERTAINTY:
+            marks |= {CERTAINTY[meaning.certainty]}
         if meaning.review:
             marks |= {"review_only"}
         self.facts.append(

@@ -64,6 +64,39 @@ def test_certainty_of_one_coding_holds_for_all() -> None:
     assert not any(fact.counts for fact in found)
 
 
+@pytest.mark.parametrize("written", ["A41.9 {}", "A41.9{}", "a41.9! {}", "A41.9{}, I10 G"])
+@pytest.mark.parametrize(
+    ("letter", "traits"),
+    [("A", {"refuted_by_source"}), ("V", {"suspected"}), ("Z", {"history"}), ("G", set())],
+)
+@pytest.mark.parametrize("system", ["gm", "who"])
+def test_a_certainty_letter_behind_the_code_is_honoured(
+    system: str, written: str, letter: str, traits: set[str]
+) -> None:
+    """A suspected sepsis ("A41.9 V") in the bill of a German ward never became the cause."""
+    fact = only(condition(f"{system}|{written.format(letter)}", on="2021-05-03"), of="infection")
+    assert set(fact.traits) == traits
+
+
+def test_each_code_of_a_string_has_its_own_letter() -> None:
+    """The lymphoma is certain, the sepsis beside it was looked for."""
+    found = facts(condition("gm|C83.3 G A41.9 V", on="2021-05-03"))
+    assert {fact.concept: fact.counts for fact in found} == {"indication": True, "infection": False}
+
+
+def test_a_letter_behind_the_code_holds_for_the_other_codings() -> None:
+    """A suspected sepsis is suspected in SNOMED CT as well, whatever the German code means."""
+    found = facts(condition("gm|M54.5 V", "sct|91302008", on="2021-05-03"))
+    assert found
+    assert not any(fact.counts for fact in found)
+
+
+def test_a_letter_of_another_classification_is_part_of_the_code() -> None:
+    """ICD-10-CM ends injuries with A, initial encounter."""
+    assert only(condition("cm|T86.5", on="2021-05-03")).counts
+    assert all(fact.counts for fact in facts(condition("cm|A41.9 V", on="2021-05-03")))
+
+
 def test_several_codes_in_one_string_are_several_facts() -> None:
     """German billing writes "A41.9 R65.1!" into one code."""
     found = facts(condition("gm|C83.3 A41.9!", on="2021-05-03"))
