@@ -5,6 +5,7 @@ classifies beside the store, in a pool of processes, or on a cluster.
 """
 
 import hashlib
+from datetime import date
 from functools import cache
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from adapter.grades.prophylaxis import prophylaxis_of
 from adapter.model import Episode, Judged, Note, OutcomeKind, Timeline
 from adapter.outcomes import outcome_of
 from adapter.store import PatientRecord
-from adapter.timelines import timeline_of
+from adapter.timelines import AFTER_CUT, timeline_of
 from adapter.validate import problems_of
 
 #: Nine facts in ten: daily values, contacts, doses. Whoever judges needs them; of a study's pages
@@ -44,13 +45,15 @@ class Share(msgspec.Struct, frozen=True, gc=False):
     invalid: tuple[Note, ...] = ()  # of the resources behind the rows, where somebody checked
     checked: bool = False
     synthetic: bool = False
+    after_cut: bool = False  # another cut of the data may give another share
 
 
 class Classifier:
     """Classifies patients one by one under fixed settings; may be sent to another process.
 
     `sends`: the types the source has at all, else absence means nothing. `validate`: check with
-    fhir.resources what a row rests on. `whole`: keep every fact, to explain one patient.
+    fhir.resources what a row rests on. `whole`: keep every fact, to explain one patient. `cut`: the
+    ISO day after which nothing can have happened; "" when nobody knows.
     """
 
     def __init__(
@@ -61,16 +64,18 @@ class Classifier:
         *,
         validate: bool = False,
         whole: bool = False,
+        cut: str = "",
     ) -> None:
         rules = prophylaxis_rules(settings.prophylaxis)
         self.plan = Plan(settings.policy, settings.rules, sends, rules)
         self.codes, self.zone = codes, settings.timezone or None
         self.validate, self.whole = validate, whole
+        self.cut = date.fromisoformat(cut).toordinal() if cut else None
 
     def __call__(self, record: PatientRecord) -> Share:
         """Every course of one patient, with the doubts about the data."""
         read = facts_of(record, self.codes, self.zone)
-        timeline = timeline_of(read)
+        timeline = timeline_of(read, self.cut)
         judged = judge_patient(timeline, self.plan)
         return Share(
             record.patient,
@@ -81,6 +86,7 @@ class Classifier:
             invalid_evidence(judged, record) if self.validate else (),
             self.validate,
             timeline.synthetic,
+            any(note.kind == AFTER_CUT for note in timeline.notes),
         )
 
     @property
@@ -91,7 +97,10 @@ class Classifier:
 
     @property
     def basis(self) -> str:
-        """Changes when the same resources could be judged otherwise: program, settings, codes."""
+        """Changes when the same resources could be judged otherwise: program, settings, codes.
+
+        Not the cut, which moves every night: what depends on it is not remembered.
+        """
         return digest_of((_program(), self.codes.digest, self.rules, self.plan.sends))
 
 

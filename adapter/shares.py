@@ -64,7 +64,7 @@ def _judged(work: "_Work", memory: "_Memory", patients: list[str], pool: Pool) -
     tasks = iter(lambda: list(islice(left, _TOGETHER)), [])
     for answers in pool.spread(work, tasks):
         memory.keep(answers)
-        yield from (_decode(packed) for _, packed in answers)
+        yield from (_decode(packed) for _, packed, _ in answers)
 
 
 class _Work:
@@ -77,12 +77,12 @@ class _Work:
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "opened": None}
 
-    def __call__(self, patients: list[str]) -> list[tuple[str, bytes]]:
-        """(patient, packed share) of those who have any resource."""
+    def __call__(self, patients: list[str]) -> list[tuple[str, bytes, bool]]:
+        """(patient, packed share, may it be remembered?) of those who have any resource."""
         self.opened = self.opened or Store(self.path, create=False)
         return [
-            (record.patient, _pack(_encode(self.classify(record))))
-            for record in self.opened.records(None, patients)
+            (share.patient, _pack(_encode(share)), not share.after_cut)
+            for share in map(self.classify, self.opened.records(None, patients))
         ]
 
 
@@ -127,11 +127,11 @@ class _Memory:
             share = _decode(row[0], *key)
             yield share if self._validate else replace(share, invalid=())
 
-    def keep(self, answers: list[tuple[str, bytes]]) -> None:
+    def keep(self, answers: list[tuple[str, bytes, bool]]) -> None:
         """Remember some; a store that cannot be written now, or has moved on, does next time."""
         with suppress(sqlite3.OperationalError), self._transaction():
             if self._data_version() == self._state:
                 self._db.executemany(
                     "INSERT OR REPLACE INTO judged (patient, basis, share) VALUES (?, ?, ?)",
-                    [(patient, self._basis, packed) for patient, packed in answers],
+                    [(patient, self._basis, packed) for patient, packed, good in answers if good],
                 )

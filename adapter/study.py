@@ -99,11 +99,14 @@ def run_study(
     `validate` checks with fhir.resources every resource a row rests on; failures become notes.
     Only with `only` the timelines keep their daily values, for `explain`.
     """
-    if as_of is not None and as_of not in {run["run"] for run in store.runs()}:
+    runs = [run for run in store.runs() if as_of is None or run["run"] <= as_of]
+    if as_of is not None and as_of not in {run["run"] for run in runs}:
         raise UsageError(f"The store has no run {as_of}.", "`cart-nrm status` lists its runs.")
     wanted = list(only)
     sends = frozenset(store.counts(as_of))
-    classify = Classifier(settings, codes, sends, validate=validate, whole=bool(wanted))
+    # a killed run may have kept what it brought, so every run moves the day
+    cut = max((str(run["ended"] or run["started"])[:10] for run in runs), default="")
+    classify = Classifier(settings, codes, sends, validate=validate, whole=bool(wanted), cut=cut)
     tally = Tally()
     with _no_garbage():
         for share in shares_of(store, classify, as_of, wanted, settings.workers, pool):

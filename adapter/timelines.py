@@ -3,36 +3,57 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import msgspec
+from msgspec.structs import replace
 
 from adapter.dates import Interval
-from adapter.model import Fact, Timeline
+from adapter.model import Fact, Note, Timeline
 
 if TYPE_CHECKING:
     from adapter.facts import PatientFacts
 
+_FOREVER = 10**9
 _UNDATED = (10**9, 0, 0, "")  # undated facts come last
+AFTER_CUT = "after_cut"
+_CUT_DAYS = 1  # the day of a run is that of UTC: a ward east of it may already write the next
 
 
-def timeline_of(read: "PatientFacts | Timeline") -> Timeline:
+def timeline_of(read: "PatientFacts | Timeline", cut: int | None = None) -> Timeline:
     """The facts of one patient in order; asking again of the answer changes nothing.
 
     One resource that says the same thing in several code systems is one fact: a Condition coded in
-    ICD-10-CM and SNOMED CT is not two infections.
+    ICD-10-CM and SNOMED CT is not two infections. Nothing can have happened after `cut`, the day
+    the data were last heard of: a visit in "2042" is a visit on an unknown day, with a note.
     """
     kept: dict[tuple[object, ...], Fact] = {}
+    limit, late = (_FOREVER if cut is None else cut + _CUT_DAYS), set[str]()
     for fact in read.facts:
+        if fact.when is not None and fact.when.first > limit and fact.counts:
+            late.add(fact.source)
+            fact = replace(fact, when=None, traits=fact.traits | {"no_time"})
         key = _statement(fact)
         known = kept.get(key)
         kept[key] = fact if known is None else _merged(known, fact)
     return Timeline(
         patient=read.patient,
         facts=tuple(sorted(kept.values(), key=_order)),
-        notes=tuple(sorted(set(read.notes), key=lambda note: (note.kind, note.where, note.what))),
+        notes=tuple(
+            sorted(
+                {*read.notes, *_after_cut(late)},
+                key=lambda note: (note.kind, note.where, note.what),
+            )
+        ),
         sex=read.sex,
         born=read.born,
         synthetic=read.synthetic,
     )
+
+
+def _after_cut(sources: set[str]) -> list[Note]:
+    if not sources:
+        return []
+    times = f" ({len(sources)} times)" if len(sources) > 1 else ""
+    return [Note(f"A date after the data were cut is not used.{times}", min(sources),
+                 "Correct it at the source.", AFTER_CUT)]  # fmt: skip
 
 
 def evidence(facts: Iterable[Fact]) -> list[Fact]:
@@ -52,7 +73,7 @@ def _merged(one: Fact, other: Fact) -> Fact:
     """The same statement under two codes; the choice must not depend on which came first."""
     first, second = sorted((one, other), key=lambda fact: (fact.code, fact.label, _order(fact)))
     recorded = min((one.recorded, other.recorded), key=_interval)
-    return msgspec.structs.replace(first, traits=first.traits | second.traits, recorded=recorded)
+    return replace(first, traits=first.traits | second.traits, recorded=recorded)
 
 
 def _order(fact: Fact) -> tuple[object, ...]:

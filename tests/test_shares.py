@@ -196,3 +196,21 @@ def test_the_running_count_is_the_count(store: Store) -> None:
             store.remove(run, "Procedure", id_, "deleted")
     counted = store.db.execute("SELECT type, count(*) FROM newest WHERE gone = 0 GROUP BY type")
     assert dict(counted) == store.counts()
+
+
+def test_what_a_later_cut_would_change_is_not_remembered(store: Store, codes: Codes) -> None:
+    """A visit typed as 2042 is judged every night, until its day has come; nobody else is."""
+    visit = next(body for kind, _, _, body in store.bodies() if kind == "Encounter")
+    period = {"start": "2042-03-01", "end": "2042-03-01"}
+    odd = open_envelope(msgspec.json.encode(msgspec.json.decode(visit) | {"period": period}))
+    assert isinstance(odd, Envelope)
+    again(store, codes)
+    run = store.begin("load", "test")
+    with store.transaction():
+        store.add(run, [odd])
+    store.end(run, "complete", {})
+    first, second = again(store, codes), again(store, codes)
+    assert (1, 1) == (first[0], second[0])
+    assert first[1] == second[1]
+    store.db.execute("UPDATE run SET started = ?, ended = ?", ("2042-03-02", "2042-03-02"))
+    assert [1, 0] == [again(store, codes)[0], again(store, codes)[0]]

@@ -11,6 +11,7 @@ import pytest
 from adapter.causes import Plan
 from adapter.codes import Codes, load_codes
 from adapter.config import Policy
+from adapter.dates import on
 from adapter.episodes import why_not
 from adapter.facts import facts_of
 from adapter.model import Judged, OutcomeKind, Timeline
@@ -413,3 +414,45 @@ def test_the_two_ldh_assays_are_not_pooled() -> None:
     for assay in ("14804-9", "14805-6"):
         one = recipient(lab(assay, 300, "U/L", on=BEFORE), lab("777-3", 60, "10*9/L", on=BEFORE))
         assert one.grades["s_easix"] is None
+
+
+# --- what is later than the data --------------------------------------------------------------
+
+
+def known_by(cut: str, *resources: Resource) -> Judged:
+    """The one episode of a patient seen on 1 December 2021, in data that were cut on this day."""
+    people = [] if any(r["resourceType"] == "Patient" for r in resources) else [patient()]
+    read = facts_of(record(*people, LYMPHOMA, AXI, NOT_DEAD, *resources), codes())
+    (one,) = judge_patient(timeline_of(read, on(cut).first), Plan(Policy()))
+    return one
+
+
+@pytest.mark.parametrize(
+    ("later", "reason"),
+    [
+        (encounter(start="2042-03-01", end="2042-03-01"), "last_contact"),
+        (encounter(start="2021-12-01", end="2042-03-01"), "last_contact"),
+        (patient(died="2042-02-01"), "death_without_date"),
+        (observation("97509-4", on="2042-06-01", result="sct|271299001"), "last_contact"),
+        (procedure("pcs|XW033H7", on="2099-01-01"), "last_contact"),
+    ],
+)
+def test_a_date_after_the_cut_is_no_date(later: Resource, reason: str) -> None:
+    """A visit, a death, a relapse, an infusion typed as 2042: it is, but nobody knows when."""
+    one = known_by("2026-11-27", later)
+    assert reason == one.outcome.reason
+    assert one.outcome.time is None or 275 == one.outcome.time.low
+    assert one.outcome.needs_review
+    assert "after_cut" in {note.kind for note in one.episode.timeline.notes}
+
+
+def test_the_day_after_the_cut_is_a_day() -> None:
+    """Runs are dated in UTC; in Sydney it is already tomorrow."""
+    one = known_by("2021-12-09", encounter(start="2021-12-10", end="2021-12-10"))
+    assert (one.outcome.time and one.outcome.time.low, one.outcome.needs_review) == (284, False)
+
+
+def test_what_is_planned_may_lie_ahead() -> None:
+    """An order for next month is no doubt about the data."""
+    one = known_by("2021-12-09", prescription("rx|1", on="2022-01-10"))
+    assert not one.outcome.needs_review
