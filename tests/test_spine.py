@@ -46,7 +46,7 @@ def lymphoma() -> Resource:
 
 #: Day 0 is 2025-06-01, later than most of what the public data say of these people.
 GRAFTS: tuple[Graft, ...] = (
-    Graft((lymphoma(), procedure(AXI, on="2025-06-01"), encounter(on="2025-09-09")), "alive", 100),
+    Graft((lymphoma(), procedure(AXI, on="2025-06-01"), encounter("2025-09-09", "2025-09-09")), "alive", 100),
     Graft(
         (lymphoma(), procedure(TISA, on="2025-06-01"), condition("cm|A41.9", on="2025-06-18")),
         "nrm", 20, "infection", died="2025-06-21",
@@ -68,7 +68,7 @@ GRAFTS: tuple[Graft, ...] = (
             lymphoma(),
             procedure(AXI, on="2025-06-01"),
             condition("cm|I61.9", on="2025-07-09"),
-            encounter(on="2025-07-09"),
+            encounter("2025-07-09", "2025-07-09"),
         ),
         "nrm", 40, "hemorrhage", died="2025-07-11",
     ),
@@ -77,7 +77,7 @@ GRAFTS: tuple[Graft, ...] = (
             lymphoma(),
             procedure(TISA, on="2025-06-01"),
             condition("cm|C92.00", on="2026-03-01"),
-            encounter(on="2026-03-20"),
+            encounter("2026-03-20", "2026-03-20"),
         ),
         "nrm", 300, "second_malignancy", died="2026-03-28",
     ),
