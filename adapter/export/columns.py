@@ -73,10 +73,11 @@ def row_of(judged: Judged) -> dict[str, Any]:
     episode, outcome, time = judged.episode, judged.outcome, judged.outcome.time
     answer, verdict, would_be = answer_of(judged), judged.verdict, judged.would_be
     died, end = episode.death and episode.death.when, episode.followup_end
+    undated = outcome.reason == "infusion_undated"  # then nothing can be counted from it
     return {
         "patient": episode.patient,
         "episode": episode.name,
-        "infusion_date": episode.infusion.iso,
+        "infusion_date": None if undated else episode.infusion.iso,
         "product": episode.product or None,
         "indication": episode.indication or None,
         "age_years": episode.age_years,
@@ -88,7 +89,7 @@ def row_of(judged: Judged) -> dict[str, Any]:
         "time_days_low": time and time.low,
         "time_days_high": time and time.high,
         "death": episode.death is not None,
-        "death_days": died and episode.days(died).middle,
+        "death_days": None if undated else died and episode.days(died).middle,
         "cause": answer and answer.cause.value,
         "subcause": (answer and answer.subcause) or None,
         "certainty": answer and answer.certainty.value,
@@ -102,7 +103,7 @@ def row_of(judged: Judged) -> dict[str, Any]:
         "review_reasons": list(verdict.review_reasons) if verdict else [],
         **{name: judged.grades.get(name) for name in _GRADES},
         "followup_end": end and end.iso,
-        "followup_days": end and episode.days(end).middle,
+        "followup_days": None if undated else end and episode.days(end).middle,
         "notes": _notes(judged),
     }
 

@@ -9,13 +9,17 @@ from typing import Any
 import msgspec
 import pytest
 
+from adapter.causes import Plan
+from adapter.config import Policy
+from adapter.daytables import timeline_of_rows
 from adapter.errors import ConfigError, StoreError, UsageError
 from adapter.export import FORMATS, Release, export_cohort, rows_of
-from adapter.export.columns import COLUMNS
+from adapter.export.columns import COLUMNS, row_of
 from adapter.export.delimited import cell
 from adapter.export.dictionary import dictionary_page, schema
 from adapter.export.released import released
 from adapter.model import Cause, Certainty, Decision, Judged, OutcomeKind
+from adapter.patient import judge_patient
 from adapter.pseudonyms import Pseudonyms
 from tests.export.readers import READERS
 from tests.report.studies import Person, a_study, judged_of, study_of
@@ -149,6 +153,16 @@ def test_ages_over_89_are_one_class() -> None:
               enumerate((88, 89, 90, 97))]  # fmt: skip
     rows = released(study_of(people), RELEASE).rows
     assert [88, 89, 90, 90] == sorted(row["age_years"] for row in rows)
+
+
+def test_an_undated_infusion_counts_no_days() -> None:
+    """Follow-up of -1,087,023 days came from an infusion "some day of the calendar"."""
+    table = [(0, "?", "infusion: axi-cel"), (1, "30", "visit"), (2, "40", "death")]
+    (one,) = judge_patient(timeline_of_rows(table), Plan(Policy()))
+    row = row_of(one)
+    assert "infusion_undated" == row["outcome_reason"]
+    counted = ("infusion_date", "time_days", "death_days", "followup_days", "age_years")
+    assert {None} == {row[name] for name in counted}
 
 
 def test_the_manifest_says_what_was_removed(tmp_path: Path) -> None:
