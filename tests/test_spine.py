@@ -46,7 +46,10 @@ def lymphoma() -> Resource:
 
 #: Day 0 is 2025-06-01, later than most of what the public data say of these people.
 GRAFTS: tuple[Graft, ...] = (
-    Graft((lymphoma(), procedure(AXI, on="2025-06-01"), encounter("2025-09-09", "2025-09-09")), "alive", 100),
+    Graft(
+        (lymphoma(), procedure(AXI, on="2025-06-01"), encounter("2025-09-09", "2025-09-09")),
+        "alive", 100,
+    ),
     Graft(
         (lymphoma(), procedure(TISA, on="2025-06-01"), condition("cm|A41.9", on="2025-06-18")),
         "nrm", 20, "infection", died="2025-06-21",
