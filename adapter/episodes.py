@@ -13,8 +13,10 @@ _BILLING_LAG = 90  # days: a bill this near an infusion is the bill of it (conve
 _LYMPHODEPLETION = 14  # days before day 0 in which fludarabine and the like prepare for it
 _BASELINE = 30  # days before lymphodepletion from which a baseline value may come
 _ORDERED = 60  # days before infusion in which an order may name the product
+_OLDEST = 120  # years: beyond it, as before birth, a date of birth or infusion is wrong
 _UNDATED = Interval(1, 3_652_059, "date unknown")  # any day of the calendar
 
+IMPOSSIBLE_AGE = "impossible_age"
 #: Indications that name no entity: used only when nothing better is known.
 VAGUE = frozenset({"", "NHL_unspecified", "B_NHL_unspecified"})
 #: Lymphomas that no approved product treats: never the index disease, whatever stands first.
@@ -32,6 +34,7 @@ def episodes_of(timeline: Timeline, policy: Policy) -> list[Episode]:
     for number, (course, day_zero) in enumerate(zip(courses, days, strict=True), start=1):
         product, product_notes = _product(course, timeline, day_zero)
         indication, indication_notes = _indication(timeline, day_zero)
+        age, age_notes = _age(timeline, day_zero)
         found.append(Episode(
             patient=timeline.patient,
             number=number,
@@ -40,11 +43,12 @@ def episodes_of(timeline: Timeline, policy: Policy) -> list[Episode]:
             infusions=tuple(sorted(course, key=lambda fact: fact.day_key)),
             product=product,
             indication=indication,
-            age_years=years_between(timeline.born, day_zero) if timeline.born else None,
+            age_years=age,
             death=death,
             followup_end=end,
             next_infusion=days[number] if number < len(days) else None,
-            notes=(*_date_notes(course, day_zero), *product_notes, *indication_notes),
+            notes=(*_date_notes(course, day_zero), *age_notes, *product_notes,
+                   *indication_notes),
             baseline=_baseline(timeline, day_zero),
         ))  # fmt: skip
     return found
@@ -172,6 +176,18 @@ def _day_zero(course: Sequence[Fact]) -> Interval:
 
 
 # -- one episode -----------------------------------------------------------------------------
+
+
+def _age(timeline: Timeline, day_zero: Interval) -> tuple[int | None, list[Note]]:
+    """Completed years at infusion; none where nobody can have that age."""
+    if timeline.born is None:
+        return None, []
+    lived = days_between(timeline.born, day_zero)
+    if lived.high >= 0 and lived.low < (_OLDEST + 1) * 365:
+        return years_between(timeline.born, day_zero), []
+    return None, [Note(f"The age at infusion would not lie within 0 and {_OLDEST} years.",
+                       f"Patient/{timeline.patient}", "Correct the date of birth or of infusion.",
+                       IMPOSSIBLE_AGE)]  # fmt: skip
 
 
 def _date_notes(course: Sequence[Fact], day_zero: Interval) -> list[Note]:

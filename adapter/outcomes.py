@@ -7,6 +7,7 @@ import msgspec
 
 from adapter.config import Policy
 from adapter.dates import Days
+from adapter.episodes import IMPOSSIBLE_AGE
 from adapter.model import Episode, Fact, Note, Outcome, OutcomeKind
 from adapter.timelines import AFTER_CUT, evidence
 
@@ -66,11 +67,12 @@ def outcome_of(episode: Episode, policy: Policy) -> Outcome:
     unsettled = any(d.todo for d in doubts) and outcome.reason != "relapse_documented"
     disputed = episode.death is not None and episode.death.disputed
     treated = _unexplained_therapy(episode, relapse)
-    late = any(note.kind == AFTER_CUT for note in episode.timeline.notes)
+    notes = (*episode.timeline.notes, *episode.notes)
+    misdated = any(note.kind in (AFTER_CUT, IMPOSSIBLE_AGE) for note in notes)
     return msgspec.structs.replace(
         outcome,
         notes=(*doubts, *_unfollowed(episode, outcome), *treated),
-        needs_review=bool(unsettled or disputed or treated or late or outcome.needs_review),
+        needs_review=bool(unsettled or disputed or treated or misdated or outcome.needs_review),
     )
 
 

@@ -2,13 +2,15 @@
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.config import Policy
-from adapter.dates import Interval
+from adapter.dates import Interval, on
 from adapter.episodes import episodes_of, why_not
 from adapter.model import Episode, Fact, Timeline
+from adapter.outcomes import outcome_of
 from adapter.timelines import timeline_of
 
 POLICY = Policy()
@@ -77,3 +79,23 @@ def test_why_not_is_empty_exactly_for_recipients(found: Infusions) -> None:
     for facts in (given_facts(found), []):
         timeline = timeline_of(Timeline("p", tuple(facts)))
         assert bool(episodes_of(timeline, POLICY)) == (why_not(timeline) == "")
+
+
+@pytest.mark.parametrize(
+    ("born", "age", "doubted"),
+    [
+        ("1901-03-02", 119, False),
+        ("1886-03-01", None, True),
+        ("2021-03-02", None, True),
+        ("2042", None, True),
+        ("2021-03-01", 0, False),
+        ("1960", None, False),
+    ],
+)
+def test_an_age_nobody_can_have_is_none(born: str, age: int | None, doubted: bool) -> None:
+    """Ages of -1 and 134 came from swapped dates; a year of birth gives no age and no doubt."""
+    fact = Fact("cart_infusion", "x", on("2021-03-01"), "Procedure/1", "axi-cel")
+    (one,) = episodes_of(timeline_of(Timeline("p", (fact,), born=on(born))), POLICY)
+    assert age == one.age_years
+    assert doubted == ("impossible_age" in {note.kind for note in one.notes})
+    assert doubted <= outcome_of(one, POLICY).needs_review
