@@ -129,8 +129,8 @@ def _program() -> str:
 def judge(episode: Episode, plan: Plan) -> Judged:
     """What happened first; and, if the patient died, of what."""
     outcome = outcome_of(episode, plan.policy)
-    judged = Judged(episode, outcome)
-    grades = grades_of(episode, plan.policy) | infection_counts(judged, plan.policy)
+    judged = Judged(episode, outcome, grades=grades_of(episode, plan.policy))
+    grades = judged.grades | infection_counts(judged, plan.policy)
     asked = prophylaxis_of(judged, plan.prophylaxis, plan.sends, plan.policy)
     exposure = {one.rule.rule: one.exposure.value for one in asked}
     judged = replace(judged, grades=grades, prophylaxis=exposure)

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapter.causes import Plan
 from adapter.codes.prophylaxis import ProphylaxisRule, Who, prophylaxis_rules
 from adapter.config import Policy
+from adapter.daytables import timeline_of_rows
 from adapter.errors import MappingError
 from adapter.grades.infections import (
     Infection,
@@ -22,6 +24,7 @@ from adapter.grades.infections import (
 from adapter.grades.prophylaxis import _WHO, Exposure, prophylaxis_of
 from adapter.incidence import density
 from adapter.model import Judged
+from adapter.patient import judge_patient
 from tests.causes.tables import judged
 
 ALL = frozenset({"MedicationAdministration", "MedicationRequest", "Observation"})
@@ -148,3 +151,16 @@ def test_a_site_may_replace_the_table(tmp_path: Path) -> None:
         ProphylaxisRule("mine", "Ours", ("acyclovir", "valacyclovir"), "everybody", -7, 0, 180, 90,
                         350.5, "Our ward 2025", drugs),
     ) == prophylaxis_rules(file)  # fmt: skip
+
+
+def test_what_a_study_says_of_prophylaxis_is_what_its_score_says() -> None:
+    """The report knew every CAR-HEMATOTOX, and called its two rules impossible to evaluate."""
+    days = ((-7, "platelets: 40"), (-7, "ANC: 0.9"), (-7, "hemoglobin: 8.0"), (-7, "CRP: 40"),
+            (-7, "ferritin: 900"), (0, "infusion: axi-cel"), (60, "visit"))  # fmt: skip
+    rows = [(line, str(day), what) for line, (day, what) in enumerate(days)]
+    plan = Plan(Policy(), prophylaxis=tuple(RULES.values()))
+    (one,) = judge_patient(timeline_of_rows(rows), plan)
+    assert (1, Exposure.NOT_MET) == (
+        one.grades["car_hematotox_high"],
+        one.prophylaxis["gcsf_early"],
+    )

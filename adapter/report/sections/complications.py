@@ -72,7 +72,7 @@ def _prophylaxis(view: View) -> Node:
             said.total() - said[Exposure.DOES_NOT_APPLY],
             said[Exposure.CANNOT_EVALUATE],
         )
-        counts = (f"{applies:,}", share(met, met + missed), f"{missed}", f"{blind}")
+        counts = (f"{applies:,}", share(met, met + missed), f"{missed:,}", f"{blind:,}")
         rows.append([rule.title, *counts, rule.source])
     return view.table("infections.prophylaxis", rows)
 
