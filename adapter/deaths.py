@@ -1,5 +1,7 @@
 """Several sources, precisions and contradictions become one resolved death with notes."""
 
+from msgspec.structs import replace
+
 from adapter.config import Policy
 from adapter.dates import Interval, before, overlap
 from adapter.model import Death, Fact, Note, Timeline
@@ -32,6 +34,7 @@ def resolve_death(timeline: Timeline, policy: Policy) -> Death | None:
         return None
     dated = sorted((fact for fact in proofs if _dates(fact)), key=_trust)
     when, notes, disputed = _one_date(dated)
+    when = _after_contact(timeline, when)
     for found in (_alive_claims(timeline, when), _seen_later(timeline, when, policy)):
         notes += found
         disputed = disputed or bool(found)
@@ -75,6 +78,14 @@ def _one_date(dated: list[Fact]) -> tuple[Interval | None, list[Note], bool]:
             disputed = disputed or apart > _NEAR_MIDNIGHT
             notes.append(_conflict(when, said, apart, fact.source))
     return when, notes, disputed
+
+
+def _after_contact(timeline: Timeline, when: Interval | None) -> Interval | None:
+    """A year of death begins no earlier than the last day on which somebody met the patient."""
+    if when is None or when.exact:
+        return when
+    met = [fact.when.first for fact in evidence(timeline.of("contact")) if fact.when]
+    return replace(when, first=max(day for day in (when.first, *met) if day <= when.last))
 
 
 def _conflict(when: Interval, said: Interval, apart: int, source: str) -> Note:

@@ -73,6 +73,8 @@ def row_of(judged: Judged) -> dict[str, Any]:
     episode, outcome, time = judged.episode, judged.outcome, judged.outcome.time
     answer, verdict, would_be = answer_of(judged), judged.verdict, judged.would_be
     died, end = episode.death and episode.death.when, episode.followup_end
+    # a death that ends the episode is counted as the estimator counts it: from day 0 on
+    days = time if outcome.kind is OutcomeKind.NRM else died and episode.days(died)
     undated = outcome.reason == "infusion_undated"  # then nothing can be counted from it
     return {
         "patient": episode.patient,
@@ -89,7 +91,7 @@ def row_of(judged: Judged) -> dict[str, Any]:
         "time_days_low": time and time.low,
         "time_days_high": time and time.high,
         "death": episode.death is not None,
-        "death_days": None if undated else died and episode.days(died).middle,
+        "death_days": None if undated else days and days.middle,
         "cause": answer and answer.cause.value,
         "subcause": (answer and answer.subcause) or None,
         "certainty": answer and answer.certainty.value,

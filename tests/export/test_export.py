@@ -165,6 +165,15 @@ def test_an_undated_infusion_counts_no_days() -> None:
     assert {None} == {row[name] for name in counted}
 
 
+@pytest.mark.parametrize("seen", ["-5", "10"])
+def test_a_death_known_to_the_year_has_one_time(seen: str) -> None:
+    """time_days and death_days of one non-relapse death were 178 and 173."""
+    table = [(0, "0", "infusion: axi-cel"), (1, seen, "visit"), (2, "-9..356", "death")]
+    (one,) = judge_patient(timeline_of_rows(table), Plan(Policy()))
+    row = row_of(one)
+    assert row["time_days"] == row["death_days"] == row["followup_days"]
+
+
 def test_the_manifest_says_what_was_removed(tmp_path: Path) -> None:
     """Hash, versions, settings and the counts of changed values stand beside the file."""
     import hashlib
