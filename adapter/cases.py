@@ -31,7 +31,7 @@ from adapter.errors import UsageError
 from adapter.grades import grades_of
 from adapter.grades.infections import infections_of
 from adapter.grades.prophylaxis import prophylaxis_of
-from adapter.model import Judged, Note, Timeline
+from adapter.model import Judged, Timeline
 from adapter.outcomes import outcome_of
 from adapter.patient import judge
 
@@ -156,7 +156,6 @@ def answers(timeline: Timeline, plan: Plan, wanted: Iterable[str]) -> dict[str, 
 def _episode(judged: Judged) -> dict[str, str]:
     episode, outcome = judged.episode, judged.outcome
     death = episode.death
-    notes: tuple[Note, ...] = (*episode.notes, *outcome.notes, *(death.notes if death else ()))
     zero = Interval(DAY_ZERO, DAY_ZERO)
     return {
         "outcome": outcome.kind.value,
@@ -170,7 +169,7 @@ def _episode(judged: Judged) -> dict[str, str]:
         "product": episode.product or "none",
         "indication": episode.indication or "none",
         "needs_review": _yes_no(outcome.needs_review),
-        "notes": ", ".join(sorted({note.kind for note in notes})) or "none",
+        "notes": ", ".join(sorted({note.kind for note in judged.notes})) or "none",
         "baseline": ", ".join(f"{k} {v:g}" for k, v in sorted(episode.baseline.items())) or "none",
         **{key: "none" if v is None else f"{v:g}" for key, v in judged.grades.items()},
     }  # fmt: skip

@@ -39,7 +39,7 @@ def resolve_death(timeline: Timeline, policy: Policy) -> Death | None:
         notes += found
         disputed = disputed or bool(found)
     if when is None:
-        notes.append(Note("Death is recorded without a date.", proofs[0].source,
+        notes.append(Note("Death is recorded without a date that can be used.", proofs[0].source,
                           "Find the date of death and record it.", "death_undated"))  # fmt: skip
     return Death(when, tuple(proofs), tuple(notes), disputed)
 

@@ -69,8 +69,8 @@ def explain(judged: Judged, plan: Plan, patient: str = "") -> str:
     if judged.findings:
         blocks += [_rules(judged.findings), _changes(judged, plan)]
     blocks += [_other_policies(judged, plan), _infections(judged, plan)]
-    if notes := [*judged.episode.notes, *judged.outcome.notes]:
-        blocks.append("Doubts about the data\n" + _list(str(note) for note in notes))
+    if judged.notes:
+        blocks.append("Doubts about the data\n" + _list(str(note) for note in judged.notes))
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 

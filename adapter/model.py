@@ -290,6 +290,13 @@ class Judged(msgspec.Struct, frozen=True, gc=False):
     prophylaxis: dict[str, str] = {}  # rule: met, not_met, cannot_evaluate, does_not_apply
 
     @property
+    def notes(self) -> tuple[Note, ...]:
+        """Every doubt about this episode, each once; those of reading the patient's data first."""
+        episode, death = self.episode, self.episode.death
+        every = (*episode.timeline.notes, *episode.notes, *(death.notes if death else ()))
+        return tuple(dict.fromkeys((*every, *self.outcome.notes)))
+
+    @property
     def needs_review(self) -> bool:
         """True while a person must look at the outcome or the verdict."""
         asked = self.outcome.needs_review or (

@@ -150,11 +150,7 @@ def judge_patient(timeline: Timeline, plan: Plan) -> tuple[Judged, ...]:
 
 def notes_of(timeline: Timeline, judged: tuple[Judged, ...]) -> tuple[Note, ...]:
     """Every doubt about one patient, each once."""
-    every = [*timeline.notes]
-    for one in judged:
-        every += [*one.episode.notes, *one.outcome.notes]
-        if one.episode.death is not None:
-            every += one.episode.death.notes
+    every = (*timeline.notes, *(note for one in judged for note in one.notes))
     return tuple(dict.fromkeys(every))
 
 

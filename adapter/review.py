@@ -101,7 +101,7 @@ def dossier(one: Judged, plan: Plan, case: str, show_verdict: bool = False) -> s
         for line in day_line(one, lines=80)
     ]
     heads = h.tr[h.th["day"], h.th["what is recorded"], h.th["where"]]
-    doubts = [scrubbed(str(note)) for note in (*episode.notes, *one.outcome.notes)]
+    doubts = [scrubbed(str(note)) for note in one.notes]
     body = h.body[
         h.h1[case],
         h.p[", ".join(who)],

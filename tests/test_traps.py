@@ -13,6 +13,8 @@ from adapter.codes import Codes, load_codes
 from adapter.config import Policy
 from adapter.dates import on
 from adapter.episodes import why_not
+from adapter.explain import explain
+from adapter.export import row_of
 from adapter.facts import facts_of
 from adapter.model import Judged, OutcomeKind, Timeline
 from adapter.patient import judge_patient
@@ -456,3 +458,12 @@ def test_what_is_planned_may_lie_ahead() -> None:
     """An order for next month is no doubt about the data."""
     one = known_by("2021-12-09", prescription("rx|1", on="2022-01-10"))
     assert not one.outcome.needs_review
+
+
+def test_a_date_that_cannot_be_read_is_shown_to_who_must_find_it() -> None:
+    """ "20.02.2024" as the day of death: the row and the page said only that there is no date."""
+    one = judged(patient(died="20.02.2024"), LYMPHOMA, AXI)
+    assert "death_without_date" == one.outcome.reason
+    unread = "A date of this Patient cannot be read and is not used."
+    assert any(unread in note for note in row_of(one)["notes"])
+    assert unread in " ".join(explain(one, Plan()).split())

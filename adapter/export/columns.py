@@ -106,14 +106,8 @@ def row_of(judged: Judged) -> dict[str, Any]:
         **{name: judged.grades.get(name) for name in _GRADES},
         "followup_end": end and end.iso,
         "followup_days": None if undated else end and episode.days(end).middle,
-        "notes": _notes(judged),
+        "notes": [f"{note.kind}: {note}" for note in judged.notes],
     }
-
-
-def _notes(judged: Judged) -> list[str]:
-    death = judged.episode.death.notes if judged.episode.death else ()
-    notes = (*judged.episode.notes, *death, *judged.outcome.notes)
-    return list(dict.fromkeys(f"{note.kind}: {note}" for note in notes))
 
 
 def rows_of(study: Study) -> list[dict[str, Any]]:
