@@ -52,6 +52,7 @@ class Quality(msgspec.Struct, frozen=True):
     slices_due: int = 0
     notes_by_kind: dict[str, int] = {}
     invalid: tuple[Note, ...] = ()
+    unresolved: dict[str, int] = {}  # by type: of no patient that can be found
 
     @property
     def cut(self) -> str:
@@ -128,6 +129,7 @@ class Tally:
             slices_due=store.slices_due() if as_of is None else _due_after(runs),
             notes_by_kind=dict(sorted(Counter(note.kind for _, note in self.notes).items())),
             invalid=tuple(self.invalid),
+            unresolved=store.unresolved(),
         )
 
 

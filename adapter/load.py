@@ -33,6 +33,7 @@ class LoadReport(msgspec.Struct):
     unchanged: int = 0
     rejected: int = 0
     not_used: dict[str, int] = {}
+    unresolved: dict[str, int] = {}  # by type, in the whole store: of no patient that can be found
     others: int = 0  # patients without a trace of cell therapy, where only recipients were wanted
 
     @property
@@ -70,6 +71,7 @@ def load(
         not_used[PASSED_OVER] += taking.passed_over
         tell(name, report.read)
     report.not_used = {what: count for what, count in sorted(not_used.items()) if count}
+    report.unresolved = store.unresolved()
     store.end(run, "complete" if report.complete else "partial", msgspec.to_builtins(report))
     return report
 

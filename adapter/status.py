@@ -35,6 +35,7 @@ def status_of(store: Store, settings: Settings, codes: Codes) -> dict[str, Any]:
             if state.due
         ],
         "resources": store.counts(),
+        "unresolved": store.unresolved(),
         "rejects": len(store.rejects()),
         "alarms": _alarms(runs),
         "last_night": last_event(settings.nightly.folder / "journal.jsonl", "ended"),

@@ -295,6 +295,13 @@ class Store:
             )
         )
 
+    def unresolved(self) -> dict[str, int]:
+        """Current resources by type that name no patient we can find: kept, and never read."""
+        return dict(self.db.execute(
+            "SELECT type, count(*) FROM newest WHERE patient = '' AND gone = 0"
+            " AND type <> 'Patient' GROUP BY type"
+        ))  # fmt: skip
+
     def ids(self, type_: str, patient: str | None = None) -> set[str]:
         """Ids held of one type (of one patient): the ground for finding deletions."""
         where, values = ("", [type_]) if patient is None else (" AND patient = ?", [type_, patient])

@@ -148,6 +148,9 @@ def loaded_in_words(report: "LoadReport", reasons: dict[str, int]) -> str:
     rows.append(f"  {report.unchanged:>9,}  already known")
     rows += [f"  {n:>9,}  not used: {kind}" for kind, n in report.not_used.items()]
     rows += [f"  {n:>9,}  rejected: {reason}" for reason, n in reasons.items()]
+    lost = ", ".join(f"{n:,} {kind}" for kind, n in report.unresolved.items())
+    if lost:
+        rows.append(f"In the store, and never read because no patient is named: {lost}.")
     if report.others:
         rows.append(f"{report.others:,} patients show no trace of cell therapy: nothing is kept.")
     return "\n".join(rows)

@@ -17,6 +17,9 @@ from adapter.export import rows_of
 from adapter.files import Portion, blocks, entries, portions
 from adapter.load import LoadReport, load
 from adapter.pool import Pool
+from adapter.pseudonyms import pseudonyms_beside
+from adapter.report import write_report
+from adapter.status import status_of
 from adapter.store import Store
 from adapter.study import Study, run_study
 from cli import main
@@ -135,6 +138,21 @@ def test_a_bundle_that_names_its_patient_by_urn_is_resolved(tmp_path: Path) -> N
     loaded(tmp_path, file)
     with Store(tmp_path / "store.db") as store:
         assert [(r.patient, len(r.resources)) for r in store.records()] == [("p1", 2)]
+
+
+def test_what_names_no_patient_is_counted(tmp_path: Path) -> None:
+    """A CAR T procedure with `subject.identifier` alone was in no count, and nobody's infusion."""
+    lost = procedure("p1") | {"subject": {"identifier": {"value": "synthetic-1"}}}
+    file = ndjson(tmp_path / "all.ndjson", PATIENT, condition("c1"), lost)
+    assert {"Procedure": 1} == loaded(tmp_path, file).unresolved
+    given = {"store": str(tmp_path / "store.db")}
+    with Store(tmp_path / "store.db") as store:
+        study = run_study(store, Settings.model_validate(given), load_codes())
+        status = status_of(store, Settings.model_validate(given), load_codes())
+    assert {"Procedure": 1} == study.quality.unresolved == status["unresolved"]
+    page = tmp_path / "report.html"
+    write_report(study, page, pseudonyms_beside(tmp_path / "store.db"))
+    assert "no patient of the store is named: 1 Procedure" in page.read_text()
 
 
 def test_a_cut_off_gzip_gives_what_came_before_the_cut(tmp_path: Path) -> None:

@@ -38,9 +38,11 @@ def _account(view: View) -> Node:
     q = view.study.quality
     kinds = ", ".join(f"{n:,} {kind}" for kind, n in sorted(q.resources.items()))
     due = say("quality.due", due=q.slices_due) if q.slices_due else say("quality.complete")
+    lost = ", ".join(f"{n:,} {kind}" for kind, n in sorted(q.unresolved.items()))
     holds = say("quality.holds", kinds=kinds or "no resources", rejects=q.rejects)
     waiting = sum(j.needs_review for j in view.study.judged)
-    return [h.p[due, " ", holds], h.p[say("quality.waiting", waiting=waiting)]]
+    unresolved = lost and h.p[say("quality.unresolved", kinds=lost)]
+    return [h.p[due, " ", holds], unresolved, h.p[say("quality.waiting", waiting=waiting)]]
 
 
 def _missing(view: View) -> list[list[Node]]:
