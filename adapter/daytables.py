@@ -157,12 +157,12 @@ def _circumstances(text: str) -> tuple[frozenset[str], Interval | None, Interval
     for word in re.split(r"[\[\],]+", text):
         plain = " ".join(word.split()).lower()
         trait = _TRAIT_WORDS.get(plain, plain.replace(" ", "_"))
-        if plain.startswith("until "):
+        if trait in TRAITS:
+            traits.add(trait)
+        elif plain.startswith("until "):
             end = _day(plain.removeprefix("until "))
         elif plain.startswith("entered "):
             recorded = _day(plain.removeprefix("entered "))
-        elif trait in TRAITS:
-            traits.add(trait)
         elif plain:
             raise UsageError(f"{plain!r} is no circumstance.", f"Known: {', '.join(TRAITS)}.")
     return frozenset(traits), end, recorded

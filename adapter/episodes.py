@@ -58,13 +58,14 @@ def why_not(timeline: Timeline) -> str:
     """Why somebody with traces of cell therapy is no recipient; "" when an infusion is proved."""
     if _infusions(timeline):
         return ""
-    concepts = {fact.concept for fact in timeline.facts}
+    facts = [fact for fact in timeline.facts if "entered_in_error" not in fact.traits]
+    concepts = {fact.concept for fact in facts}
     reasons = {
         "review_code": any("review_only" in f.traits or f.concept == "cart_infusion_review"
-                           for f in timeline.of("cart_infusion", "cart_product",
-                                                "cart_infusion_review")),
-        "look_alike": any(_is_lookalike(fact) for fact in timeline.facts),
-        "ordered_never_given": any(_names_infusion(fact) for fact in timeline.facts),
+                           for f in facts if f.concept in ("cart_infusion", "cart_product",
+                                                           "cart_infusion_review")),
+        "look_alike": any(_is_lookalike(fact) for fact in facts),
+        "ordered_never_given": any(_names_infusion(fact) for fact in facts),
         "collected_only": bool(concepts & _COLLECTED),
         "history_only": "cart_history" in concepts,
     }  # fmt: skip

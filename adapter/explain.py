@@ -25,8 +25,9 @@ _SHOWN = frozenset(
 _LINES = 40
 #: Circumstances a reader must see beside a fact.
 _TOLD = (
-    "refuted_by_source", "suspected", "planned", "review_only", "history", "resolved", "negative",
-    "commensal", "certified", "underlying", "contributing", "problem_list", "day_only_from_entry",
+    "refuted_by_source", "entered_in_error", "suspected", "planned", "review_only", "history",
+    "resolved", "negative", "commensal", "certified", "underlying", "contributing", "problem_list",
+    "day_only_from_entry",
 )  # fmt: skip
 _WIDTH = 96
 

@@ -132,6 +132,7 @@ TRAITS: dict[str, str] = {
     "day_only_from_entry": "dated by entry only, because the source gives no clinical date",
     "dated_by_encounter": "dated by the encounter it belongs to",
     "refuted_by_source": "the source says it was not so; kept to explain, never evidence",
+    "entered_in_error": "an act entered by mistake: not even ordered",
     "review_only": "a code whose meaning was not confirmed: queued for a person",
     "suspected": "suspected or provisional: never evidence by itself",
     "negative": "a test that found nothing",
@@ -142,7 +143,7 @@ TRAITS: dict[str, str] = {
 
 #: A fact with one of these is shown and explained, but never counted.
 NO_EVIDENCE: frozenset[str] = frozenset(
-    {"refuted_by_source", "suspected", "planned", "text_only", "review_only"}
+    {"refuted_by_source", "entered_in_error", "suspected", "planned", "text_only", "review_only"}
 )
 
 

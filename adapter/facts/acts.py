@@ -6,7 +6,7 @@ from adapter.facts.shapes import Administration, Procedure, Request
 
 _HAPPENED = frozenset({"completed", "in-progress", "stopped"})
 _TRAIT = {
-    "not-done": "refuted_by_source", "entered-in-error": "refuted_by_source",
+    "not-done": "refuted_by_source", "entered-in-error": "entered_in_error",
     "cancelled": "refuted_by_source", "draft": "refuted_by_source",
     "preparation": "planned", "on-hold": "planned",
 }  # fmt: skip

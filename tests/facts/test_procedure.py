@@ -20,7 +20,7 @@ def test_an_infusion_is_a_fact() -> None:
     ("status", "trait"),
     [
         ("not-done", "refuted_by_source"),
-        ("entered-in-error", "refuted_by_source"),
+        ("entered-in-error", "entered_in_error"),
         ("preparation", "planned"),
         ("on-hold", "planned"),
     ],
