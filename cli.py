@@ -122,7 +122,9 @@ def _codes(settings: Settings) -> "Codes":
     )
 
 
-def _study(settings: Settings, as_of: int | None = None, validate: bool = False) -> "Study":
+def _study(
+    settings: Settings, as_of: int | None = None, *, validate: bool = False, facts: bool = True
+) -> "Study":
     from adapter.pool import early_pool
     from adapter.progress import Progress
     from adapter.status import remember_counts
@@ -131,8 +133,9 @@ def _study(settings: Settings, as_of: int | None = None, validate: bool = False)
     codes, progress = _codes(settings), Progress()
     with early_pool(settings.workers) or nullcontext() as pool, _open(settings) as store:
         study = run_study(
-            store, settings, codes, as_of=as_of, validate=validate, tell=progress, pool=pool
-        )
+            store, settings, codes, as_of=as_of, validate=validate, facts=facts,
+            tell=progress, pool=pool,
+        )  # fmt: skip
         if as_of is None:
             remember_counts(store, study)
     progress.clear()
@@ -307,7 +310,7 @@ def classify(
         return
     if any(cluster.values()):
         raise UsageError("--input, --output, --format and --master need --engine spark.")
-    study = _study(settings, as_of)
+    study = _study(settings, as_of, facts=False)
     if json_:
         from adapter.export import rows_of
 
@@ -463,7 +466,7 @@ def export(settings: Settings, file: Path, as_of: int | None, json_: bool, **cho
     names = None if identified else _pseudonyms(settings)
     columns = tuple(filter(None, map(str.strip, chosen["columns"].split(","))))
     release = Release(names, dates or "days", identified, chosen["small_cells"], columns)
-    study = _study(settings, as_of)
+    study = _study(settings, as_of, facts=False)
     if identified:
         note_identified(settings.nightly.folder, len(study.judged), ending)
     receipt = export_cohort(study, file, release)
@@ -780,7 +783,7 @@ def coverage(settings: Settings, most: int, json_: bool) -> None:
     """
     from adapter.words import coverage_in_words
 
-    gaps = _study(settings).unmapped[:most]
+    gaps = _study(settings, facts=False).unmapped[:most]
     _answer(gaps, json_, coverage_in_words)
 
 

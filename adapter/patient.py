@@ -118,6 +118,12 @@ def _slim(one: Judged) -> Judged:
     return replace(one, episode=replace(one.episode, timeline=timeline))
 
 
+def bare(one: Judged) -> Judged:
+    """What rows and curves need of an episode: the facts behind it take most of the memory."""
+    episode = replace(one.episode, timeline=replace(one.episode.timeline, facts=()), infusions=())
+    return replace(one, episode=episode, outcome=replace(one.outcome, facts=()), findings=())
+
+
 @cache
 def _program() -> str:
     """The program itself: a rule changed in a checkout must not meet an older rule's answers."""

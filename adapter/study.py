@@ -15,7 +15,7 @@ from adapter.codes import Codes
 from adapter.config import Settings
 from adapter.errors import UsageError
 from adapter.model import Decision, Judged, Note
-from adapter.patient import Classifier
+from adapter.patient import Classifier, bare
 from adapter.pool import Pool
 from adapter.shares import shares_of
 from adapter.store import Store
@@ -91,13 +91,15 @@ def run_study(
     as_of: int | None = None,
     only: Iterable[str] = (),
     validate: bool = False,
+    facts: bool = True,
     tell: Callable[[str, int], None] | None = None,
     pool: Pool | None = None,
 ) -> Study:
     """Every patient in the store (as it stood at run `as_of`; or `only` these) to one Study.
 
     `validate` checks with fhir.resources every resource a row rests on; failures become notes.
-    Only with `only` the timelines keep their daily values, for `explain`.
+    Only with `only` the timelines keep their daily values, for `explain`; without `facts` none,
+    which is enough for rows and curves.
     """
     runs = [run for run in store.runs() if as_of is None or run["run"] <= as_of]
     if as_of is not None and as_of not in {run["run"] for run in runs}:
@@ -107,18 +109,18 @@ def run_study(
     # a killed run may have kept what it brought, so every run moves the day
     cut = max((str(run["ended"] or run["started"])[:10] for run in runs), default="")
     classify = Classifier(settings, codes, sends, validate=validate, whole=bool(wanted), cut=cut)
-    tally = Tally()
+    decisions, tally = in_force(store.decisions(as_of)), Tally()
     with _no_garbage():
         for share in shares_of(store, classify, as_of, wanted, settings.workers, pool):
-            tally.take(share)
+            judged = tuple(decided(one, decisions) for one in share.judged)
+            tally.take(replace(share, judged=judged if facts else tuple(map(bare, judged))))
             if tell is not None:
                 tell("patients classified", tally.patients)
     quality = tally.quality(store, as_of)
-    decisions = in_force(store.decisions(as_of))
     return Study(
         name=settings.study_name,
         plan=classify.plan,
-        judged=tuple(decided(one, decisions) for one in tally.judged),
+        judged=tuple(tally.judged),
         attrition=tally.attrition(),
         quality=quality,
         unmapped=tally.ranked_unmapped(),
