@@ -22,7 +22,7 @@ from adapter.errors import UNREADABLE, StoreError, UsageError
 SUFFIXES = (".ndjson", ".jsonl", ".json", ".ndjson.gz", ".jsonl.gz", ".json.gz")
 DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 _LONGEST_LINE = 64 * 2**20  # a resource this large is an attachment, not a fact
-_PORTION = 8 * 2**20
+_PORTION = 2 * 2**20
 _BLOCK = 2**18
 _HANDFUL = 200  # lines
 
