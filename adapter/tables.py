@@ -15,7 +15,7 @@ import numpy as np
 
 from adapter.errors import UNREADABLE, TableError
 from adapter.incidence.risksets import CODES, FollowUp, Labels, follow_up
-from adapter.incidence.table import Options, incidence_of_table
+from adapter.incidence.table import NOT_RECORDED, Options, incidence_of_table
 from adapter.intervals import Floats, number
 from adapter.pooling import Site, pool, pool_horizon, reproduced
 
@@ -23,7 +23,6 @@ BENCHMARKS = Path(__file__).resolve().parent.parent / "mappings" / "benchmarks"
 BLANK = {"", "NA", "NaN", "nan", "."}  # what spreadsheets, R and SAS write for "nothing here"
 NUMBERS = "Write plain numbers with a decimal point, without units."
 NRM = 2
-NOT_RECORDED = "not recorded"
 
 
 @dataclass(frozen=True, slots=True)

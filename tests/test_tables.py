@@ -174,3 +174,15 @@ def test_a_patient_without_a_group_is_in_the_group_not_recorded(tmp_path: Path) 
     file.write_text("time,event,product\n5,1,axi-cel\n9,0,\n")
     data, _ = read_table(file, Columns(group="product"))
     assert list(data.groups) == ["axi-cel", "not recorded"]
+
+
+def test_who_has_no_group_is_in_no_test(tmp_path: Path) -> None:
+    """Gray's test of eight products and "not recorded" had another p than the report, and R."""
+    rows = [f"{5 * n},{n % 3},{'axi-cel' if n % 2 else 'tisa-cel'}" for n in range(1, 40)]
+    names, answers = ("with.csv", "without.csv"), []
+    for name, extra in zip(names, (["3,1,", "4,2,NA"], []), strict=True):
+        (tmp_path / name).write_text("\n".join(["time,event,product", *rows, *extra]))
+        answers.append(incidence_of_file(tmp_path / name, Columns(group="product"), Options()))
+    assert answers[0]["gray"] == answers[1]["gray"]
+    assert "2 without a recorded group" in answers[0]["warnings"][0]
+    assert "not recorded" in {curve["group"] for curve in answers[0]["curves"]}

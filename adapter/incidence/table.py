@@ -15,6 +15,7 @@ from adapter.intervals import Conf, limits, number
 
 Row = dict[str, Any]
 
+NOT_RECORDED = "not recorded"  # the group of those who have none
 # Codes that registries write for "missing" (CIBMTR public data sets use 99).
 MISSING_CODES = (98, 99, 998, 999)
 
@@ -66,7 +67,7 @@ def incidence_of_table(data: FollowUp, options: Options | None = None) -> Row:
         "risk_table": [{"group": g.name, "rows": risk_table(g.sets, o.at)} for g in groups],
         "rates": [_rates(group, cause, o) for group in groups for cause in causes],
         **_tests(data, causes, o),
-        "warnings": list(_warnings(groups, causes)),
+        "warnings": [*_left_out(data), *_warnings(groups, causes)],
     }
 
 
@@ -122,6 +123,9 @@ def _rates(group: _Group, cause: int, o: Options) -> Row:
 
 
 def _tests(data: FollowUp, causes: tuple[int, ...], o: Options) -> Row:
+    """Whoever has no group is no group to compare with: left out here, as R does, and said so."""
+    if data.group is not None:
+        data = data.where(data.group != NOT_RECORDED)
     groups = len(data.groups)
     gray = [gray_test(data, cause, o.rho) for cause in causes if groups >= 2]
     pairs = [row for c in causes if groups >= 3 for row in pairwise_gray(data, c, o.rho)]
@@ -144,6 +148,12 @@ def _models(data: FollowUp, cause: int) -> Row:
         except CartNrmError as error:
             answer[name] = {"note": str(error)}
     return answer
+
+
+def _left_out(data: FollowUp) -> Iterator[str]:
+    left = 0 if data.group is None else int((data.group == NOT_RECORDED).sum())
+    if left:
+        yield f"{left} without a recorded group: in the curves, not in the tests and models."
 
 
 def _warnings(groups: list[_Group], causes: tuple[int, ...]) -> Iterator[str]:
