@@ -249,7 +249,10 @@ def coverage_in_words(gaps: Sequence["Unmapped"]) -> str:
     head = ("system", "code", "in", "recipients", "patients")
     text = [table(head, rows), "", "Rows for the site overlay (fill in the meaning, sign, date):"]
     text.append(",".join(OVERLAY_HEADER))
-    text += [overlay_row(system=gap.system, code=gap.code, match="exact") for gap in gaps]
+    named = [gap for gap in gaps if gap.system]
+    text += [overlay_row(system=gap.system, code=gap.code, match="exact") for gap in named]
+    if mute := len(gaps) - len(named):
+        text.append(f"{mute:,} without a row: the source sends no system with the code.")
     return "\n".join(text)
 
 

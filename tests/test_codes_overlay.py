@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from adapter.account import Unmapped
 from adapter.codes import load_codes
 from adapter.codes.explain import explain
 from adapter.codes.lint import lint
 from adapter.codes.systems import CM, SNOMED
 from adapter.codes.tables import overlay_row
 from adapter.errors import MappingError, UsageError
+from adapter.words import coverage_in_words
 
 HEADER = "action,concept,subconcept,system,code,match,display,signed,dated\n"
 LOCAL = "urn:oid:1.2.840.114350.1.13.99"
@@ -206,6 +208,14 @@ def test_coverage_offers_the_row_to_add(tmp_path: Path) -> None:
     filled = offered.replace("add,,,", "add,infection,sepsis,").removesuffix(",,,")
     codes = load_codes(site(tmp_path, filled + ",,A. Reviewer,2025-03-01\n"))
     assert ["sepsis"] == [m.subconcept for m in codes.lookup(LOCAL, "a,b")]
+
+
+def test_coverage_offers_no_row_that_lint_refuses() -> None:
+    """A code without a system can be named by no row: the source has to send it."""
+    gaps = [Unmapped("", "RX-1", "Condition", 3, 2), Unmapped(LOCAL, "RX-2", "Condition", 1, 1)]
+    *_, row, last = coverage_in_words(gaps).splitlines()
+    assert row.startswith(f"add,,,{LOCAL},RX-2")
+    assert last == "1 without a row: the source sends no system with the code."
 
 
 def test_lint_checks_a_site_too(tmp_path: Path) -> None:
