@@ -16,8 +16,10 @@ Days count from the first infusion, so a table carries no date and no identity. 
 of mappings/subconcepts.csv; docs/cases.md explains them.
 """
 
+import difflib
 import re
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -102,11 +104,14 @@ def _case(match: re.Match[str], text: str, file: Path) -> Case:
         what = f"{file.name}:{first}: a case needs a days block and an expect block."
         raise UsageError(what, "See docs/cases.md for how to write one.")
     rows = [_row(line, row, file.name) for line, row in blocks["days"] if _is_row(row)]
+    expect = _pairs(blocks["expect"], file.name, _known())
+    if not expect:
+        raise UsageError(f"{file.name}:{first}: the expect block is empty.", "Nothing would fail.")
     title, _, rest = section.partition("\n")
     return Case(
         title.removeprefix("## ").strip(), f"{file.name}:{first}",
         tuple(rows),
-        _pairs(blocks["expect"], file.name), _pairs(blocks.get("policy", []), file.name),
+        expect, _pairs(blocks.get("policy", []), file.name),
         rest.partition("```")[0].strip(),
     )  # fmt: skip
 
@@ -122,18 +127,33 @@ def _row(line: int, row: str, name: str) -> Row:
     return line, day.strip(), what.strip()
 
 
-def _pairs(block: Iterable[tuple[int, str]], name: str) -> dict[str, str]:
+def _pairs(
+    block: Iterable[tuple[int, str]], name: str, known: frozenset[str] = frozenset()
+) -> dict[str, str]:
     pairs = {}
     for line, row in block:
         key, equals, value = row.partition("=")
         if row.strip() and not equals:
             raise UsageError(f"{name}:{line}: an answer is written `key = value`.")
+        said = re.sub(r"^\d+\.", "", key.strip())  # 2.outcome is that of the second course
+        if row.strip() and known and said not in known:
+            near = ", ".join(difflib.get_close_matches(said, known)) or "see docs/cases.md"
+            raise UsageError(f"{name}:{line}: {said!r} is no answer.", f"Near: {near}.")
         if row.strip():
             pairs[key.strip()] = value.strip()
     return pairs
 
 
 # -- answers ---------------------------------------------------------------------------------
+
+
+@cache
+def _known() -> frozenset[str]:
+    """Everything that may be asked of a case: all that is said of a death, and of prophylaxis."""
+    death = timeline_of_rows([(1, "0", "infusion: axi-cel"), (2, "9", "death")])
+    said = answers(death, Plan(), _JUDGED)
+    rules = {rule.rule for rule in prophylaxis_rules()}
+    return frozenset({key for key in said if "." not in key} | rules)
 
 
 def answers(timeline: Timeline, plan: Plan, wanted: Iterable[str]) -> dict[str, str]:

@@ -177,6 +177,8 @@ def _day(text: str) -> Interval | None:
     if match is None:
         raise UsageError(f"{text!r} is no day; write 24, 30..60 or ?.")
     first, last = int(match[1]), int(match[2] or match[1])
+    if last < first:
+        raise UsageError(f"{text!r} ends before it begins.")
     return Interval(DAY_ZERO + first, DAY_ZERO + last, f"day {text}")
 
 

@@ -54,7 +54,25 @@ def test_a_difference_says_both_answers(tmp_path: Path) -> None:
     assert ("outcome: expected relapse, got alive",) == run(case, Plan()).differences
 
 
-def test_an_answer_nobody_gives_is_a_difference(tmp_path: Path) -> None:
-    """A misspelt key is not silently taken as passed."""
-    (case,) = read_cases(_write(tmp_path, "0 | infusion: axi-cel", "outcoem = alive"))
-    assert ("outcoem: expected alive, got (no such answer)",) == run(case, Plan()).differences
+@pytest.mark.parametrize(
+    ("row", "expect", "problem"),
+    [
+        ("0 | infusion: axi-cel", "outcoem = alive", "mine.md:9: 'outcoem' is no answer."),
+        ("0 | infusion: axi-cel", "2.outcoem = alive", "Near: outcome"),
+        ("0 | infusion: axi-cel", "", "mine.md:3: the expect block is empty."),
+        ("60..30 | death", "outcome = nrm", "mine.md:6: '60..30' ends before it begins."),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    tmp_path: Path, row: str, expect: str, problem: str
+) -> None:
+    """A misspelt key looked like a failed case, no key at all like one that passed."""
+    with pytest.raises(UsageError) as caught:
+        run_folder(_write(tmp_path, row, expect), Plan())
+    assert problem in str(caught.value)
+
+
+def test_an_answer_of_a_course_that_is_not_there_is_a_difference(tmp_path: Path) -> None:
+    """The second course was expected and is missing."""
+    (case,) = read_cases(_write(tmp_path, "0 | infusion: axi-cel", "2.outcome = alive"))
+    assert ("2.outcome: expected alive, got (no such answer)",) == run(case, Plan()).differences
