@@ -68,6 +68,9 @@ def why_not(timeline: Timeline) -> str:
         "ordered_never_given": any(_names_infusion(fact) for fact in facts),
         "collected_only": bool(concepts & _COLLECTED),
         "history_only": "cart_history" in concepts,
+        "entered_in_error": any("entered_in_error" in f.traits and (
+            _is_lookalike(f) or f.concept.startswith(("cart_", "leukapheresis"))
+        ) for f in timeline.facts),
     }  # fmt: skip
     return next((reason for reason, found in reasons.items() if found), "no_evidence")
 

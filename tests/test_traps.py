@@ -97,8 +97,8 @@ def cause(one: Judged) -> tuple[str, str]:
         ("history_only", condition("cm|Z92.850", on=ZERO)),  # proves CAR T, not when
         ("ordered_never_given", prescription("atc|L01XL03", on=ZERO)),
         ("ordered_never_given", procedure("pcs|XW033H7", on=ZERO, status="not-done")),
-        ("no_evidence", procedure("pcs|XW033H7", on=ZERO, status="entered-in-error")),
-        ("no_evidence", prescription("atc|L01XL03", on=ZERO, status="entered-in-error")),
+        ("entered_in_error", procedure("pcs|XW033H7", on=ZERO, status="entered-in-error")),
+        ("entered_in_error", prescription("atc|L01XL03", on=ZERO, status="entered-in-error")),
         ("no_evidence", administration(on=ZERO, medicationCodeableConcept=concept(
             text="TOCILIZUMAB FOR CAR-T USE"))),  # names are never matched
         ("no_evidence", procedure("cpt|38228", on=ZERO)),  # CPT needs the site's licence
