@@ -108,7 +108,8 @@ def _open(settings: Settings, *, create: bool = False) -> "Store":
     from adapter.store import Store
 
     if create:
-        need_room(settings.store.parent, settings.nightly.free_mb)
+        # by hand somebody watches, so less is enough than for a night
+        need_room(settings.store.parent, min(settings.nightly.free_mb, 100))
     return Store(settings.store, create=create)
 
 

@@ -129,7 +129,7 @@ class Tally:
             slices_due=store.slices_due() if as_of is None else _due_after(runs),
             notes_by_kind=dict(sorted(Counter(note.kind for _, note in self.notes).items())),
             invalid=tuple(self.invalid),
-            unresolved=store.unresolved(),
+            unresolved=store.unresolved(as_of),
         )
 
 

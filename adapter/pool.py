@@ -80,14 +80,17 @@ class Pool:
         by_pipe = {worker.pipe: worker for worker in self._workers}
         early = dict[int, Any]()
         following = 0
-        for worker in self._workers * _AHEAD:
-            worker.give(tasks)
-        while busy := [worker.pipe for worker in self._workers if worker.tasks]:
+        while True:
+            for worker in self._workers * _AHEAD:
+                # while one is long at a task, the others do not pile up what comes after it
+                if len(worker.tasks) < _AHEAD and len(early) < self._size * _AHEAD:
+                    worker.give(tasks)
+            busy = [worker.pipe for worker in self._workers if worker.tasks]
+            if not busy:
+                return
             for pipe in wait(busy):
-                worker = by_pipe[pipe]  # type: ignore[index]
-                number, answer = worker.take()
+                number, answer = by_pipe[pipe].take()  # type: ignore[index]
                 early[number] = answer
-                worker.give(tasks)
             while following in early:
                 yield early.pop(following)
                 following += 1

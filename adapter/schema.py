@@ -54,13 +54,11 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "CREATE TABLE live (type TEXT PRIMARY KEY, held INTEGER NOT NULL) WITHOUT ROWID",
         RECOUNT,
     ),
-    3: (  # the first run that can see a decision: a clock that jumps must not move it to another;
-        # an index that only replays of earlier runs used cost an eighth of storing
+    3: (  # the first run that can see a decision: a clock that jumps must not move it to another
         "ALTER TABLE decision ADD COLUMN run INTEGER NOT NULL DEFAULT 0",
         "UPDATE decision SET run = coalesce("
         "(SELECT min(id) FROM run WHERE coalesce(ended, started) >= decision.imported),"
         " (SELECT max(id) + 1 FROM run), 1)",
-        "DROP INDEX version_by_resource",
     ),
 }
 SCHEMA_VERSION = 1 + len(MIGRATIONS)

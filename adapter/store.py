@@ -295,12 +295,21 @@ class Store:
             )
         )
 
-    def unresolved(self) -> dict[str, int]:
+    def unresolved(self, as_of: int | None = None) -> dict[str, int]:
         """Current resources by type that name no patient we can find: kept, and never read."""
-        return dict(self.db.execute(
-            "SELECT type, count(*) FROM newest WHERE patient = '' AND gone = 0"
-            " AND type <> 'Patient' GROUP BY type"
-        ))  # fmt: skip
+        source = "newest WHERE gone = 0"
+        if as_of is not None:
+            source = (
+                "(SELECT type, patient, gone, max(id) FROM version WHERE run <= ?"
+                " GROUP BY type, fhir_id) WHERE gone IS NULL"
+            )
+        return dict(
+            self.db.execute(
+                f"SELECT type, count(*) FROM {source} AND patient = '' AND type <> 'Patient'"
+                " GROUP BY type",
+                () if as_of is None else (as_of,),
+            )
+        )
 
     def ids(self, type_: str, patient: str | None = None) -> set[str]:
         """Ids held of one type (of one patient): the ground for finding deletions."""

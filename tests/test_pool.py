@@ -58,6 +58,33 @@ def test_answers_come_in_order_from_all_processes(pool: Pool) -> None:
     assert [(5, 1)] == [(answer, asked) for answer, asked, _ in pool.spread(Adds(5), [0])]
 
 
+class FirstWaitsForLast:
+    """The first task is not done before the last one, unless that does not come for a second."""
+
+    def __init__(self, fifo: Path) -> None:
+        self.fifo = fifo
+
+    def __call__(self, number: int) -> int:
+        handle = os.open(self.fifo, os.O_RDWR)
+        if number == 0:
+            select.select([handle], [], [], 1.0)
+        if number == 39:
+            os.write(handle, b"!")
+        os.close(handle)
+        return number
+
+
+def test_one_long_task_piles_up_nothing(tmp_path: Path) -> None:
+    """While one process is long at the first task, the other gets a few tasks ahead, not all."""
+    os.mkfifo(tmp_path / "fifo")
+    tasks = iter(range(40))
+    with Pool(2) as pool:
+        answers = pool.spread(FirstWaitsForLast(tmp_path / "fifo"), tasks)
+        assert 0 == next(answers)
+        assert 10 > next(tasks)
+        assert 38 == len(list(answers))
+
+
 def test_a_fault_in_a_process_is_the_fault_of_the_run(pool: Pool) -> None:
     """What one task raises is raised here, after the answers before it."""
     answers = pool.spread(refuses, range(20))
