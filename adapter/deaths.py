@@ -29,7 +29,7 @@ _NEAR_MIDNIGHT = 1  # days: death at 23:50 is filed on the next day by some syst
 
 def resolve_death(timeline: Timeline, policy: Policy) -> Death | None:
     """The death of this patient, or None; `when` is None when nobody says on which day."""
-    proofs = [fact for fact in evidence(timeline.facts) if _proves(fact)]
+    proofs = evidence(filter(_proves, timeline.facts))
     if not proofs:
         return None
     dated = sorted((fact for fact in proofs if _dates(fact)), key=_trust)

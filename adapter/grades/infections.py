@@ -127,10 +127,11 @@ def by_window(cohort: Sequence[Judged], policy: Policy = _DEFAULT) -> list[Windo
 def trajectory(judged: Judged, analyte: str) -> list[tuple[int, float]]:
     """(day, value) from infusion to the first event: IgG in mg/dL, CD4 per µL."""
     until = judged.outcome.time.middle if judged.outcome.time else -1
+    labs = (fact for fact in judged.episode.timeline.of("lab") if fact.group == analyte)
     values = (
         (judged.episode.days(fact.when).middle, fact.value)
-        for fact in evidence(judged.episode.timeline.of("lab"))
-        if fact.group == analyte and fact.when is not None and fact.value is not None
+        for fact in evidence(labs)
+        if fact.when is not None and fact.value is not None
     )
     return [(day, value) for day, value in values if 0 <= day <= until]
 
