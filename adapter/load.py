@@ -14,13 +14,13 @@ from adapter.codes import Codes
 from adapter.envelope import TYPES, Envelope, Reject
 from adapter.files import Portion, entries, find_files
 from adapter.pool import Pool
-from adapter.sieve import Sifted, Taking
+from adapter.sieve import Sifted
 from adapter.store import Store
 
 _BATCH = 2_000
 PASSED_OVER = "of patients without a trace of cell therapy"
 Tell = Callable[[str, int], None]
-Batch = tuple[str, Taking]  # of which file
+Batch = tuple[str, list[Envelope | Reject], int]  # file, entries, how many were passed over
 
 
 class LoadReport(msgspec.Struct):
@@ -63,12 +63,14 @@ def load(
     if recipients is None:
         batches = _everything(files)
     else:
-        batches = _of_recipients(store, files, recipients, pool or Pool(1), tell)
-    for name, taking in batches:
-        _keep(store, report, taking.entries, not_used)
-        report.read += taking.passed_over
-        report.others += taking.others
-        not_used[PASSED_OVER] += taking.passed_over
+        sifted = Sifted(files, recipients, _known(store), pool or Pool(1), tell)
+        report.others, batches = sifted.patients, sifted.takings()
+    for name, batch, passed_over in batches:
+        _keep(store, report, batch, not_used)
+        report.read += passed_over
+        not_used[PASSED_OVER] += passed_over
+        if recipients is not None:
+            report.others -= sum(isinstance(e, Envelope) and e.type == "Patient" for e in batch)
         tell(name, report.read)
     report.not_used = {what: count for what, count in sorted(not_used.items()) if count}
     report.unresolved = store.unresolved()
@@ -80,14 +82,11 @@ def _everything(files: Iterable[Path]) -> Iterator[Batch]:
     for file in files:
         every = (one for one in entries(Portion(file)) if one is not None)
         while batch := list(islice(every, _BATCH)):
-            yield file.name, Taking(batch, 0, 0)
+            yield file.name, batch, 0
 
 
-def _of_recipients(
-    store: Store, files: list[Path], codes: Codes, pool: Pool, tell: Tell
-) -> Iterator[Batch]:
-    known = {str(row[0]) for row in store.db.execute("SELECT DISTINCT patient FROM newest")}
-    return Sifted(files, codes, known - {""}, pool, tell).takings()
+def _known(store: Store) -> set[str]:
+    return {str(row[0]) for row in store.db.execute("SELECT DISTINCT patient FROM newest")} - {""}
 
 
 def _keep(

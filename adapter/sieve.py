@@ -5,10 +5,14 @@ billed, mentioned as history, or one of its look-alikes. The second takes their 
 over the rest, which is never stored: the law asks for no more data than are needed.
 """
 
+import zlib
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
+from itertools import chain, repeat
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
 import msgspec
@@ -84,8 +88,8 @@ class Sieve:
     def __reduce__(self) -> tuple[type["Sieve"], tuple[Codes]]:
         return Sieve, (self.codes,)
 
-    def __call__(self, line: bytes) -> tuple[str | None, bool]:
-        """(patient, trace?); the patient is None when only a closer look can tell."""
+    def __call__(self, line: bytes) -> tuple[str | None, bool, bool]:
+        """(patient, trace?, a Patient?); the patient is None when only a closer look can tell."""
         try:
             row = _row(line)
             trace = row.code is not _NOTHING and self._known(bytes(row.code))
@@ -96,8 +100,8 @@ class Sieve:
                 pieces = (row.component, row.contained, row.conclusionCode)
                 trace = trace or any(self._tells(bytes(piece)) for piece in pieces)
         except (ValueError, RecursionError):
-            return None, True
-        return _owner(row), trace
+            return None, True, False
+        return _owner(row), trace, row.resourceType == "Patient"
 
     def _tells(self, piece: bytes) -> bool:
         """Is there a trace among the codings in a piece of JSON, whatever its shape?"""
@@ -124,104 +128,115 @@ class _Seen(NamedTuple):
     """What the first look found in one portion."""
 
     traced: set[str]
-    lines: int
+    patients: int  # Patients, of whomever
+    marks: bytes  # whose each line is, in four bytes; 0 when only a closer look can tell
 
 
 class First:
-    """The first look: who shows a trace."""
+    """The first look: who shows a trace, and whose each line is."""
 
     def __init__(self, codes: Codes) -> None:
         self.sieve = Sieve(codes)
 
     def __call__(self, portion: Portion) -> _Seen:
         """What is in one portion."""
-        traced, read = set[str](), 0
+        traced, patients, marks = set[str](), 0, array("I")
         with suppress(*DAMAGE, OSError):  # the second look tells of it
             for _, block in blocks(portion):
-                read += len(block)
-                self.look(block, set(), traced)
-        return _Seen(traced, read)
+                for line in block:
+                    patient, trace, is_patient = self.sieve(line)
+                    patients += is_patient
+                    marks.append(0 if patient is None else _mark(patient))
+                    if patient is None:
+                        inside = list(self.closer(line))
+                        traced.update(one for one, has_trace, _ in inside if has_trace)
+                        patients += sum(is_one for *_, is_one in inside)
+                    elif trace:
+                        traced.add(patient)
+        return _Seen(traced, patients, marks.tobytes())
 
-    def look(self, lines: Iterable[bytes], everybody: set[str], traced: set[str]) -> None:
-        """Add whom these lines are about, and those with a trace among them."""
+    def people(self, lines: Iterable[bytes]) -> Iterator[tuple[str, bool]]:
+        """(patient, trace?) of each line, or of each entry of a Bundle."""
         for line in lines:
-            patient, trace = self.sieve(line)
+            patient, trace, _ = self.sieve(line)
             if patient is None:
-                self._closer(stripped(line), everybody, traced)
-                continue
-            everybody.add(patient)
-            if trace:
-                traced.add(patient)
+                yield from ((one, has_trace) for one, has_trace, _ in self.closer(line))
+            else:
+                yield patient, trace
 
-    def _closer(self, raw: bytes, everybody: set[str], traced: set[str]) -> None:
+    def closer(self, line: bytes) -> Iterator[tuple[str, bool, bool]]:
         """A Bundle, or something of an odd shape: whose it is the envelope knows."""
-        for one in opened(raw, ""):
+        for one in opened(stripped(line), ""):
             if isinstance(one, Envelope) and one.patient:
-                everybody.add(one.patient)
-                if self.sieve(one.body)[1]:
-                    traced.add(one.patient)
+                yield one.patient, self.sieve(one.body)[1], one.type == "Patient"
 
 
-class Taking(NamedTuple):
-    """What the second look took from one portion, and what it passed over."""
-
-    entries: list[Entry]
-    passed_over: int
-    others: int  # Patients among them: of a whole hospital not even the ids are held
+@lru_cache(4096)
+def _mark(patient: str) -> int:
+    """Four bytes that are 0 for nobody; two people may share them, which only costs a look."""
+    return zlib.crc32(patient.encode()) or 1
 
 
 class Second:
     """The second look: the entries of some patients, and how many were passed over."""
 
     def __init__(self, kept: frozenset[str]) -> None:
-        self.kept, self._others = kept, 0
+        self.kept = kept
+        self._marks = {0, *map(_mark, kept)}
 
-    def __call__(self, portion: Portion) -> Taking:
-        """Their entries in one portion, and how many others there are."""
-        taken, passed_over, self._others = list[Entry](), 0, 0
-        for one in entries(portion, self.wanted):
+    def __call__(self, piece: tuple[Portion, bytes]) -> tuple[list[Entry], int]:
+        """Their entries in one portion with its marks, and how many others there are."""
+        portion, marks = piece
+        # lines that came since, to a file that is still written to, have no mark
+        left = chain(array("I", marks), repeat(0))
+        taken, passed_over = list[Entry](), 0
+        for one in entries(portion, lambda line: next(left) in self._marks):
             if one is None or (isinstance(one, Envelope) and one.patient not in self.kept):
                 passed_over += 1
-                self._others += one is not None and one.type == "Patient"
             else:
                 taken.append(one)
-        return Taking(taken, passed_over, self._others)
+        return taken, passed_over
 
     def wanted(self, raw: bytes) -> bool:
         """Is this line about one of them, or can only a closer look tell?"""
         try:
-            row = _owned(raw)
+            owner = _owner(_owned(raw))
         except (ValueError, RecursionError):
             return True
-        owner = _owner(row)
-        if owner is None or owner in self.kept:
-            return True
-        self._others += row.resourceType == "Patient"
-        return False
+        return owner is None or owner in self.kept
 
 
 class Sifted:
-    """An export sifted: whom it keeps, and what it holds of them."""
+    """An export sifted: whom it keeps, and what it holds of them.
+
+    The marks lie in a file meanwhile: what is held of a whole hospital must not grow with it.
+    """
 
     def __init__(
         self, files: Iterable[Path], codes: Codes, known: Iterable[str], pool: Pool, tell: Tell
     ) -> None:
         pieces, self._pool = list(portions(files)), pool
         traced = set[str]()
-        self._pieces: list[Portion] = []
-        before = read = 0
+        self._pieces: list[tuple[Portion, int]] = []  # and how many bytes of marks
+        self._marks = TemporaryFile()  # noqa: SIM115  (open until the second look is over)
+        self.patients = before = read = 0
         looks = pool.spread(First(codes), pieces)
         for piece, seen in zip(pieces, looks, strict=True):
             traced |= seen.traced
+            self.patients += seen.patients
             before = before if piece.start else 0
-            self._pieces.append(piece._replace(before=before))
-            before += seen.lines
-            read += seen.lines
+            self._pieces.append((piece._replace(before=before), self._marks.write(seen.marks)))
+            lines = len(seen.marks) // array("I").itemsize
+            before += lines
+            read += lines
             tell("looking for recipients", read)
         self.kept = frozenset(traced.union(known))
 
-    def takings(self) -> Iterator[tuple[str, Taking]]:
-        """What is taken of each portion, with the name of its file."""
-        looks = self._pool.spread(Second(self.kept), self._pieces)
-        for piece, taking in zip(self._pieces, looks, strict=True):
-            yield piece.file.name, taking
+    def takings(self) -> Iterator[tuple[str, list[Entry], int]]:
+        """(file, entries kept, entries passed over) portion by portion."""
+        with self._marks as marks:
+            marks.seek(0)
+            tasks = ((piece, marks.read(size)) for piece, size in self._pieces)
+            looks = self._pool.spread(Second(self.kept), tasks)
+            for (piece, _), (taken, passed_over) in zip(self._pieces, looks, strict=True):
+                yield piece.file.name, taken, passed_over

@@ -66,14 +66,15 @@ class FirstLook:
     """Everybody in these lines, and who has a trace of cell therapy; each now and then."""
 
     def __init__(self, codes: Codes) -> None:
-        self.look = First(codes).look
+        self.people = First(codes).people
 
     def __call__(self, lines: Rows) -> Rows:
         """Rows of SEEN."""
         while some := [line for line, *_ in islice(lines, _LOOKED_AT)]:
-            everybody, traced = set[str](), set[str]()
-            self.look(some, everybody, traced)
-            yield from ((patient, patient in traced) for patient in everybody)
+            seen = dict[str, bool]()
+            for patient, trace in self.people(some):
+                seen[patient] = trace or seen.get(patient, False)
+            yield from seen.items()
 
 
 class SecondLook:
