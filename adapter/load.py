@@ -64,13 +64,11 @@ def load(
         batches = _everything(files)
     else:
         sifted = Sifted(files, recipients, _known(store), pool or Pool(1), tell)
-        report.others, batches = sifted.patients, sifted.takings()
+        report.others, batches = sifted.others, sifted.takings()
     for name, batch, passed_over in batches:
         _keep(store, report, batch, not_used)
         report.read += passed_over
         not_used[PASSED_OVER] += passed_over
-        if recipients is not None:
-            report.others -= sum(isinstance(e, Envelope) and e.type == "Patient" for e in batch)
         tell(name, report.read)
     report.not_used = {what: count for what, count in sorted(not_used.items()) if count}
     report.unresolved = store.unresolved()

@@ -88,8 +88,8 @@ class Sieve:
     def __reduce__(self) -> tuple[type["Sieve"], tuple[Codes]]:
         return Sieve, (self.codes,)
 
-    def __call__(self, line: bytes) -> tuple[str | None, bool, bool]:
-        """(patient, trace?, a Patient?); the patient is None when only a closer look can tell."""
+    def __call__(self, line: bytes) -> tuple[str | None, bool]:
+        """(patient, trace?); the patient is None when only a closer look can tell."""
         try:
             row = _row(line)
             trace = row.code is not _NOTHING and self._known(bytes(row.code))
@@ -100,8 +100,8 @@ class Sieve:
                 pieces = (row.component, row.contained, row.conclusionCode)
                 trace = trace or any(self._tells(bytes(piece)) for piece in pieces)
         except (ValueError, RecursionError):
-            return None, True, False
-        return _owner(row), trace, row.resourceType == "Patient"
+            return None, True
+        return _owner(row), trace
 
     def _tells(self, piece: bytes) -> bool:
         """Is there a trace among the codings in a piece of JSON, whatever its shape?"""
@@ -127,48 +127,47 @@ def _codings(value: Any) -> Iterator[tuple[str, str, str]]:
 class _Seen(NamedTuple):
     """What the first look found in one portion."""
 
+    everybody: set[str]
     traced: set[str]
-    patients: int  # Patients, of whomever
     marks: bytes  # whose each line is, in four bytes; 0 when only a closer look can tell
 
 
 class First:
-    """The first look: who shows a trace, and whose each line is."""
+    """The first look: everybody, those with a trace, and whose each line is."""
 
     def __init__(self, codes: Codes) -> None:
         self.sieve = Sieve(codes)
 
     def __call__(self, portion: Portion) -> _Seen:
         """What is in one portion."""
-        traced, patients, marks = set[str](), 0, array("I")
+        everybody, traced, marks = set[str](), set[str](), array("I")
         with suppress(*DAMAGE, OSError):  # the second look tells of it
             for _, block in blocks(portion):
-                for line in block:
-                    patient, trace, is_patient = self.sieve(line)
-                    patients += is_patient
-                    marks.append(0 if patient is None else _mark(patient))
-                    if patient is None:
-                        inside = list(self.closer(line))
-                        traced.update(one for one, has_trace, _ in inside if has_trace)
-                        patients += sum(is_one for *_, is_one in inside)
-                    elif trace:
-                        traced.add(patient)
-        return _Seen(traced, patients, marks.tobytes())
+                self.look(block, everybody, traced, marks)
+        return _Seen(everybody, traced, marks.tobytes())
 
-    def people(self, lines: Iterable[bytes]) -> Iterator[tuple[str, bool]]:
-        """(patient, trace?) of each line, or of each entry of a Bundle."""
+    def look(
+        self, lines: Iterable[bytes], everybody: set[str], traced: set[str], marks: "array[int]"
+    ) -> None:
+        """Add whom these lines are about, and those with a trace among them; mark each line."""
         for line in lines:
-            patient, trace, _ = self.sieve(line)
+            patient, trace = self.sieve(line)
             if patient is None:
-                yield from ((one, has_trace) for one, has_trace, _ in self.closer(line))
-            else:
-                yield patient, trace
+                marks.append(0)
+                self._closer(stripped(line), everybody, traced)
+                continue
+            marks.append(_mark(patient))
+            everybody.add(patient)
+            if trace:
+                traced.add(patient)
 
-    def closer(self, line: bytes) -> Iterator[tuple[str, bool, bool]]:
+    def _closer(self, raw: bytes, everybody: set[str], traced: set[str]) -> None:
         """A Bundle, or something of an odd shape: whose it is the envelope knows."""
-        for one in opened(stripped(line), ""):
+        for one in opened(raw, ""):
             if isinstance(one, Envelope) and one.patient:
-                yield one.patient, self.sieve(one.body)[1], one.type == "Patient"
+                everybody.add(one.patient)
+                if self.sieve(one.body)[1]:
+                    traced.add(one.patient)
 
 
 @lru_cache(4096)
@@ -207,30 +206,29 @@ class Second:
 
 
 class Sifted:
-    """An export sifted: whom it keeps, and what it holds of them.
+    """An export sifted: whom it keeps, how many others there were, and what it holds of whom.
 
-    The marks lie in a file meanwhile: what is held of a whole hospital must not grow with it.
+    The marks lie in a file meanwhile: of a whole hospital they are much.
     """
 
     def __init__(
         self, files: Iterable[Path], codes: Codes, known: Iterable[str], pool: Pool, tell: Tell
     ) -> None:
         pieces, self._pool = list(portions(files)), pool
-        traced = set[str]()
+        everybody, traced = set[str](), set[str]()
         self._pieces: list[tuple[Portion, int]] = []  # and how many bytes of marks
         self._marks = TemporaryFile()  # noqa: SIM115  (open until the second look is over)
-        self.patients = before = read = 0
+        before = 0
         looks = pool.spread(First(codes), pieces)
         for piece, seen in zip(pieces, looks, strict=True):
+            everybody |= seen.everybody
             traced |= seen.traced
-            self.patients += seen.patients
             before = before if piece.start else 0
             self._pieces.append((piece._replace(before=before), self._marks.write(seen.marks)))
-            lines = len(seen.marks) // array("I").itemsize
-            before += lines
-            read += lines
-            tell("looking for recipients", read)
+            before += len(seen.marks) // array("I").itemsize
+            tell("patients looked at", len(everybody))
         self.kept = frozenset(traced.union(known))
+        self.others = len(everybody - self.kept)
 
     def takings(self) -> Iterator[tuple[str, list[Entry], int]]:
         """(file, entries kept, entries passed over) portion by portion."""

@@ -1,5 +1,6 @@
 """What happens to one partition: two looks at its lines, and the judgement of its patients."""
 
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -66,15 +67,14 @@ class FirstLook:
     """Everybody in these lines, and who has a trace of cell therapy; each now and then."""
 
     def __init__(self, codes: Codes) -> None:
-        self.people = First(codes).people
+        self.look = First(codes).look
 
     def __call__(self, lines: Rows) -> Rows:
         """Rows of SEEN."""
         while some := [line for line, *_ in islice(lines, _LOOKED_AT)]:
-            seen = dict[str, bool]()
-            for patient, trace in self.people(some):
-                seen[patient] = trace or seen.get(patient, False)
-            yield from seen.items()
+            everybody, traced = set[str](), set[str]()
+            self.look(some, everybody, traced, array("I"))
+            yield from ((patient, patient in traced) for patient in everybody)
 
 
 class SecondLook:
