@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from adapter.envelope import Envelope, open_envelope, split_reference
+from adapter.envelope import Envelope, open_envelope, patient_named
 from adapter.facts import _READERS
 from adapter.facts.shapes import Concept, Period, Reference, Shape, named
 from benchmarks.peers.stopwatch import BUFFER, Found, Row, counted, main
@@ -82,7 +82,7 @@ def _row(line: Line) -> Row:
     return (
         type(line).__name__,
         line.id,
-        split_reference(about.reference or "")[1] if about is not None else line.id,
+        patient_named(about.reference or "") if about is not None else line.id,
         code.coding[0].code if code is not None and code.coding else None,
         line.at or (period.start if period is not None else None),
     )
