@@ -33,7 +33,7 @@ from .data_sets import DATA_SETS, DataSet
 
 HERE = Path(__file__).parent
 BENCHMARKS = HERE.parent.parent / "mappings" / "benchmarks"
-PACKAGES = ("survival", "cmprsk", "etm", "metafor", "jsonlite")
+PACKAGES = ("survival", "cmprsk", "etm", "metafor", "lme4", "jsonlite")
 
 
 @cache
