@@ -8,17 +8,18 @@ over the rest, which is never stored: the law asks for no more data than are nee
 import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import chain, repeat
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import msgspec
 
 from adapter.codes import Codes
 from adapter.envelope import Envelope, Reject, patient_named
+from adapter.errors import StoreError
 from adapter.files import DAMAGE, Portion, blocks, entries, opened, portions, stripped
 from adapter.pool import Pool
 
@@ -205,6 +206,23 @@ class Second:
         return owner is None or owner in self.kept
 
 
+@contextmanager
+def _told() -> Iterator[None]:
+    """A full or missing temporary folder is the user's to mend."""
+    try:
+        yield
+    except OSError as problem:
+        raise StoreError(
+            f"The temporary folder cannot be written: {problem.strerror or problem}.",
+            "Make room there, or name another one with TMPDIR.",
+        ) from None
+
+
+def _temporary() -> IO[bytes]:
+    with _told():
+        return TemporaryFile()
+
+
 class Sifted:
     """An export sifted: whom it keeps, how many others there were, and what it holds of whom.
 
@@ -217,14 +235,16 @@ class Sifted:
         pieces, self._pool = list(portions(files)), pool
         everybody, traced = set[str](), set[str]()
         self._pieces: list[tuple[Portion, int]] = []  # and how many bytes of marks
-        self._marks = TemporaryFile()  # noqa: SIM115  (open until the second look is over)
+        self._marks = _temporary()
         before = 0
         looks = pool.spread(First(codes), pieces)
         for piece, seen in zip(pieces, looks, strict=True):
             everybody |= seen.everybody
             traced |= seen.traced
             before = before if piece.start else 0
-            self._pieces.append((piece._replace(before=before), self._marks.write(seen.marks)))
+            with _told():
+                self._marks.write(seen.marks)
+            self._pieces.append((piece._replace(before=before), len(seen.marks)))
             before += len(seen.marks) // array("I").itemsize
             tell("patients looked at", len(everybody))
         self.kept = frozenset(traced.union(known))
@@ -233,7 +253,8 @@ class Sifted:
     def takings(self) -> Iterator[tuple[str, list[Entry], int]]:
         """(file, entries kept, entries passed over) portion by portion."""
         with self._marks as marks:
-            marks.seek(0)
+            with _told():
+                marks.seek(0)  # which writes what is still in hand
             tasks = ((piece, marks.read(size)) for piece, size in self._pieces)
             looks = self._pool.spread(Second(self.kept), tasks)
             for (piece, _), (taken, passed_over) in zip(self._pieces, looks, strict=True):

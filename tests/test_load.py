@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from adapter.codes import Codes, load_codes
 from adapter.config import Settings
 from adapter.envelope import Envelope, Reject
+from adapter.errors import StoreError
 from adapter.export import rows_of
 from adapter.files import Portion, blocks, entries, portions
 from adapter.load import LoadReport, load
@@ -326,6 +327,15 @@ def test_the_place_of_a_reject_is_its_line_in_the_file(tmp_path: Path, hospital:
         patch.setattr("adapter.sieve.portions", lambda files: portions(files, 100_000))
         load(store, [tmp_path / "all.ndjson"], recipients=load_codes(), pool=pool)
         assert [("all.ndjson:2501", "not readable as JSON", 1)] == store.rejects()
+
+
+def test_a_temporary_folder_that_is_full_is_told(
+    tmp_path: Path, hospital: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the first look marks lies there until the second one is over."""
+    monkeypatch.setattr("adapter.sieve.TemporaryFile", lambda: open("/dev/full", "wb"))  # noqa: SIM115
+    with Store(tmp_path / "cart.db") as store, pytest.raises(StoreError, match="No space left"):
+        load(store, [hospital], recipients=load_codes())
 
 
 def test_news_of_a_known_recipient_need_no_trace_of_their_own(
