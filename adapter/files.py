@@ -33,7 +33,6 @@ class Portion(NamedTuple):
     file: Path
     start: int = 0
     end: int | None = None
-    before: int = 0  # lines of the file that come before, where they were counted
 
 
 class TooLong(bytes):
@@ -75,28 +74,27 @@ def portions(files: Iterable[Path], size: int = _PORTION) -> Iterator[Portion]:
                 yield Portion(file, start, start + size)
 
 
+Numbered = Iterable[tuple[int, bytes]]
+
+
 def entries(
-    portion: Portion, wanted: Callable[[bytes], bool] | None = None
-) -> Iterator[Envelope | Reject | None]:
-    """Everything in one portion, in order; None for what `wanted` did not want opened."""
+    portion: Portion, choose: Callable[[int, list[bytes]], Numbered] = lambda n, b: enumerate(b, n)
+) -> Iterator[Envelope | Reject]:
+    """Everything in one portion, in order; of a block of lines what `choose` wants opened."""
     name = portion.file.name
     try:
         for first, block in blocks(portion):
-            yield from filed(enumerate(block, first), name, wanted)
+            yield from filed(choose(first, block), name)
     except DAMAGE:
         yield Reject(name, "the compressed file is damaged or cut off here", b"")
     except OSError as problem:
         raise StoreError(f"{portion.file} cannot be read: {problem.strerror}.") from None
 
 
-def filed(
-    numbered: Iterable[tuple[int, bytes]], name: str, wanted: Callable[[bytes], bool] | None = None
-) -> Iterator[Envelope | Reject | None]:
+def filed(numbered: Numbered, name: str) -> Iterator[Envelope | Reject]:
     """Everything in some lines of a file called `name`, wherever they were read."""
     for number, line in numbered:
-        if wanted is not None and not wanted(line):
-            yield None
-        elif isinstance(line, TooLong) or len(line) >= _LONGEST_LINE:
+        if isinstance(line, TooLong) or len(line) >= _LONGEST_LINE:
             yield Reject(f"{name}:{number}", "the line is longer than 64 MB", line[:1000])
         elif raw := stripped(line):
             yield from opened(raw, f"{name}:{number}" if number else name)
@@ -108,7 +106,7 @@ def stripped(line: bytes) -> bytes:
 
 
 def blocks(portion: Portion) -> Iterator[tuple[int, list[bytes]]]:
-    """(number of the first, lines as they stand); number 0 stands for a whole document."""
+    """(number of the first, from 1 in each portion; lines as they stand); 0: a whole document."""
     with _stream(portion.file) as stream:
         if _is_document(portion.file):
             yield from _document(stripped(stream.read()))
@@ -138,7 +136,7 @@ def _blocks(stream: BufferedIOBase, portion: Portion) -> Iterator[tuple[int, lis
         stream.seek(portion.start - 1)
         _skip_line(stream)
         left -= stream.tell()
-    number = portion.before + 1
+    number = 1
     careful = isinstance(stream, gzip.GzipFile) or _has_long_line(stream, left)
     for found in _carefully(stream, left) if careful else _quickly(stream, left):
         yield number, found

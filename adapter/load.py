@@ -5,7 +5,7 @@ What can be filed is stored; what cannot is kept as a reject with its place and 
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import msgspec
@@ -13,8 +13,9 @@ import msgspec
 from adapter.codes import Codes
 from adapter.envelope import TYPES, Envelope, Reject
 from adapter.files import Portion, entries, find_files
+from adapter.packing import Parcels
 from adapter.pool import Pool
-from adapter.sieve import Sifted
+from adapter.sifting import Sifted
 from adapter.store import Store
 
 _BATCH = 2_000
@@ -60,16 +61,19 @@ def load(
     run = store.begin("load", "files")
     report = LoadReport(run=run, files=len(files))
     not_used: Counter[str] = Counter()
-    if recipients is None:
-        batches = _everything(files)
-    else:
-        sifted = Sifted(files, recipients, _known(store), pool or Pool(1), tell)
-        report.others, batches = sifted.others, sifted.takings()
-    for name, batch, passed_over in batches:
-        _keep(store, report, batch, not_used)
-        report.read += passed_over
-        not_used[PASSED_OVER] += passed_over
-        tell(name, report.read)
+    sifted = Sifted(pool or Pool(1), _known(store), Parcels(store.path), tell)
+    batches = sifted.takings(files, recipients) if recipients else _everything(files)
+    for first in batches:
+        with store.transaction():
+            begun = report.stored
+            for name, batch, passed_over in chain([first], batches):
+                _keep(store, report, batch, not_used)
+                report.read += passed_over
+                not_used[PASSED_OVER] += passed_over
+                tell(name, report.read)
+                if report.stored - begun >= _BATCH:
+                    break
+    report.others = sifted.others
     report.not_used = {what: count for what, count in sorted(not_used.items()) if count}
     report.unresolved = store.unresolved()
     store.end(run, "complete" if report.complete else "partial", msgspec.to_builtins(report))
@@ -78,7 +82,7 @@ def load(
 
 def _everything(files: Iterable[Path]) -> Iterator[Batch]:
     for file in files:
-        every = (one for one in entries(Portion(file)) if one is not None)
+        every = entries(Portion(file))
         while batch := list(islice(every, _BATCH)):
             yield file.name, batch, 0
 
@@ -98,9 +102,8 @@ def _keep(
                 not_used[entry.type] += 1
             else:
                 rejects.append(unknown_type(entry))
-    with store.transaction():
-        kept = store.add(report.run, usable)
-        store.reject(report.run, rejects)
+    kept = store.add(report.run, usable)
+    store.reject(report.run, rejects)
     report.read += len(batch)
     report.stored += kept.stored
     report.unchanged += kept.unchanged

@@ -5,15 +5,30 @@ dictionary, 6 times with one. A dictionary holds pieces of the records it was tr
 erasing a patient means training it again.
 """
 
+import hashlib
 import sqlite3
+from pathlib import Path
 
 import zstandard
 
+from adapter.envelope import TYPES, Envelope, Reject
 from adapter.errors import StoreError
 
 _TRAIN_ON = 400  # resources of one type before a dictionary is worth training
 _DICTIONARY_BYTES = 32_768
 _LEVEL = 3
+
+
+def hash_of(body: bytes) -> bytes:
+    """By which two versions of a resource are known to be the same."""
+    return hashlib.blake2b(body, digest_size=16).digest()
+
+
+class Parcel(Envelope, frozen=True, gc=False):
+    """An envelope as the store keeps it: the body is packed."""
+
+    hash: bytes = b""
+    dictionary: int = 0
 
 
 class Packing:
@@ -62,6 +77,12 @@ class Packing:
             self._maybe_train(type_, body)
         return dictionary, compressor.compress(body)
 
+    def trained(self, type_: str) -> bool:
+        """Is there a dictionary by now? Another process may have trained it."""
+        if self._compressors.get(type_, (None,))[0] is None:
+            self._compressors[type_] = self._compressor_for(type_)
+        return self._compressors[type_][0] is not None
+
     def _compressor_for(self, type_: str) -> tuple[int | None, zstandard.ZstdCompressor]:
         row = self._db.execute(
             "SELECT id, bytes FROM dictionary WHERE type = ? ORDER BY id DESC", (type_,)
@@ -104,3 +125,37 @@ class Packing:
         rows = self._db.execute("SELECT bytes FROM dictionary WHERE id = ?", (dictionary,))
         row = rows.fetchone() or (b"",)  # lost: what needs it cannot be unpacked
         return zstandard.ZstdDecompressor(dict_data=zstandard.ZstdCompressionDict(row[0]))
+
+
+class Parcels:
+    """Packs in processes beside the one that writes the store, which has enough to do.
+
+    Of a type without a dictionary nothing is packed: the writer needs the bodies to train one.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._packing: Packing | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_packing": None}  # who works opens the store for itself
+
+    def __call__(self, entries: list[Envelope | Reject]) -> list[Envelope | Reject]:
+        """The same entries, packed where they can be."""
+        if self._packing is None:
+            self._packing = Packing(sqlite3.connect(self._store))
+        here = {e.type for e in entries if isinstance(e, Envelope)}
+        good = {kind for kind in here.intersection(TYPES) if self._packing.trained(kind)}
+        return [
+            self._parcel(self._packing, one) if isinstance(one, Envelope) and one.type in good
+            else one
+            for one in entries
+        ]  # fmt: skip
+
+    @staticmethod
+    def _parcel(packing: Packing, one: Envelope) -> Parcel:
+        dictionary, body = packing.pack(one.type, one.body)
+        return Parcel(
+            one.type, one.id, one.patient, one.last_updated, body, one.version,
+            hash_of(one.body), dictionary or 0,
+        )  # fmt: skip

@@ -7,6 +7,7 @@ ever when this one is ended by `kill -9`.
 
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -22,6 +23,7 @@ Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 
 _AHEAD = 2  # tasks for each process: one in work, one waiting
+_EARLY, _EARLY_BYTES = 64, 8 * 2**20  # answers that wait for the one before them
 
 
 def cores() -> int:
@@ -78,26 +80,33 @@ class Pool:
 
     def _answers(self, tasks: Iterator[tuple[int, Any]]) -> Iterator[Any]:
         by_pipe = {worker.pipe: worker for worker in self._workers}
-        early = dict[int, Any]()
+        early = dict[int, _Answer]()
         following = 0
         while True:
-            for worker in self._workers * _AHEAD:
-                # while one is long at a task, the others do not pile up what comes after it
-                if len(worker.tasks) < _AHEAD and len(early) < self._size * _AHEAD:
+            # while one is long at a task, the others do not pile up what comes after it
+            full = len(early) >= _EARLY or sum(a.size for a in early.values()) >= _EARLY_BYTES
+            for worker in [] if full else self._workers * _AHEAD:
+                if len(worker.tasks) < _AHEAD:
                     worker.give(tasks)
             busy = [worker.pipe for worker in self._workers if worker.tasks]
-            if not busy:
+            if not busy and not early:
                 return
-            for pipe in wait(busy):
+            # who asks takes its time over an answer: meanwhile the others are to work on
+            for pipe in wait(busy, 0 if following in early else None):
                 number, answer = by_pipe[pipe].take()  # type: ignore[index]
                 early[number] = answer
-            while following in early:
-                yield early.pop(following)
+            if following in early:
+                yield early.pop(following).answer
                 following += 1
 
 
 class _Task(NamedTuple):
     task: Any
+
+
+class _Answer(NamedTuple):
+    answer: Any
+    size: int  # bytes, as it was sent
 
 
 class _Worker:
@@ -122,17 +131,19 @@ class _Worker:
             self.tasks.append(number)
             return
 
-    def take(self) -> tuple[int, Any]:
+    def take(self) -> tuple[int, _Answer]:
         """The answer to the first task it has; raises what went wrong with it."""
-        answer, problem = self.pipe.recv()
+        message = self.pipe.recv_bytes()
+        answer, problem = pickle.loads(message)  # noqa: S301 - a process of ours wrote it
         if problem is not None:
             raise problem
-        return self.tasks.pop(0), answer
+        return self.tasks.pop(0), _Answer(answer, len(message))
 
 
 def _labour(pipe: Connection, ours: Iterable[Connection]) -> None:
     """Answers tasks until nobody asks any more; what is no task is the work to do on them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who asks
+    os.nice(5)  # who waits for answers goes first: it has the store to write
     for end in ours:
         end.close()
     with suppress(EOFError, ConnectionError):

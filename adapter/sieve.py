@@ -1,4 +1,4 @@
-"""Whose resources are worth keeping? Two looks at an export in which most people are not ours.
+"""Whose resources are worth keeping? Two looks at lines of which most are about people not ours.
 
 The first look finds everybody with any trace of cell therapy: given, ordered, collected for,
 billed, mentioned as history, or one of its look-alikes. The second takes their resources and passes
@@ -8,23 +8,18 @@ over the rest, which is never stored: the law asks for no more data than are nee
 import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import lru_cache
-from itertools import chain, repeat
-from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO, Any, NamedTuple
+from itertools import chain, count, islice, repeat
+from typing import Any, NamedTuple
 
 import msgspec
 
 from adapter.codes import Codes
 from adapter.envelope import Envelope, Reject, patient_named
-from adapter.errors import StoreError
-from adapter.files import DAMAGE, Portion, blocks, entries, opened, portions, stripped
-from adapter.pool import Pool
+from adapter.files import DAMAGE, Portion, blocks, entries, opened, stripped
 
 Entry = Envelope | Reject
-Tell = Callable[[str, int], None]
 
 
 def is_trace(concept: str) -> bool:
@@ -69,6 +64,13 @@ def _owner(row: _Owned) -> str | None:
         return row.id
     named = row.patient if row.subject is _NOTHING else row.subject
     return None if named is _NOTHING else _named(bytes(named))
+
+
+def is_observation(line: bytes) -> bool:
+    """Is this line one? A damaged line is nothing."""
+    with suppress(ValueError, RecursionError):
+        return _owned(line).resourceType == "Observation"
+    return False
 
 
 @lru_cache(4096)  # rows of one patient mostly stand together
@@ -125,12 +127,13 @@ def _codings(value: Any) -> Iterator[tuple[str, str, str]]:
                 yield from _codings(one)
 
 
-class _Seen(NamedTuple):
-    """What the first look found in one portion."""
+class Seen(NamedTuple):
+    """What one look at a portion found."""
 
     everybody: set[str]
     traced: set[str]
     marks: bytes  # whose each line is, in four bytes; 0 when only a closer look can tell
+    taken: tuple[list[Entry], int] = ([], 0)
 
 
 class First:
@@ -139,13 +142,13 @@ class First:
     def __init__(self, codes: Codes) -> None:
         self.sieve = Sieve(codes)
 
-    def __call__(self, portion: Portion) -> _Seen:
+    def __call__(self, portion: Portion) -> Seen:
         """What is in one portion."""
         everybody, traced, marks = set[str](), set[str](), array("I")
         with suppress(*DAMAGE, OSError):  # the second look tells of it
             for _, block in blocks(portion):
                 self.look(block, everybody, traced, marks)
-        return _Seen(everybody, traced, marks.tobytes())
+        return Seen(everybody, traced, marks.tobytes())
 
     def look(
         self, lines: Iterable[bytes], everybody: set[str], traced: set[str], marks: "array[int]"
@@ -177,25 +180,44 @@ def _mark(patient: str) -> int:
     return zlib.crc32(patient.encode()) or 1
 
 
+Finish = Callable[[list[Entry]], list[Entry]]
+Taken = tuple[list[Entry], int]
+
+
 class Second:
-    """The second look: the entries of some patients, and how many were passed over."""
+    """The second look: the entries of some patients, and how many were passed over.
 
-    def __init__(self, kept: frozenset[str]) -> None:
-        self.kept = kept
-        self._marks = {0, *map(_mark, kept)}
+    `finish` is done to what was found, still in the process that found it.
+    """
 
-    def __call__(self, piece: tuple[Portion, bytes]) -> tuple[list[Entry], int]:
+    def __init__(self, kept: frozenset[str], finish: Finish = list) -> None:
+        self.kept, self._finish = kept, finish
+        self.marks = {0, *map(_mark, kept)}
+
+    def __call__(self, piece: tuple[Portion, bytes]) -> Taken:
         """Their entries in one portion with its marks, and how many others there are."""
         portion, marks = piece
         # lines that came since, to a file that is still written to, have no mark
         left = chain(array("I", marks), repeat(0))
+        return self.take(portion, lambda block: islice(left, len(block)))
+
+    def take(self, portion: Portion, marks_of: Callable[[list[bytes]], Iterable[int]]) -> Taken:
+        """The same, where the marks of a block of lines can only be asked for as it is read."""
         taken, passed_over = list[Entry](), 0
-        for one in entries(portion, lambda line: next(left) in self._marks):
-            if one is None or (isinstance(one, Envelope) and one.patient not in self.kept):
+
+        def mine(first: int, block: list[bytes]) -> list[tuple[int, bytes]]:
+            nonlocal passed_over
+            marked = zip(count(first), block, marks_of(block), strict=False)
+            chosen = [(number, line) for number, line, mark in marked if mark in self.marks]
+            passed_over += len(block) - len(chosen)
+            return chosen
+
+        for one in entries(portion, mine):
+            if isinstance(one, Envelope) and one.patient not in self.kept:
                 passed_over += 1
             else:
                 taken.append(one)
-        return taken, passed_over
+        return self._finish(taken), passed_over
 
     def wanted(self, raw: bytes) -> bool:
         """Is this line about one of them, or can only a closer look tell?"""
@@ -204,58 +226,3 @@ class Second:
         except (ValueError, RecursionError):
             return True
         return owner is None or owner in self.kept
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """A full or missing temporary folder is the user's to mend."""
-    try:
-        yield
-    except OSError as problem:
-        raise StoreError(
-            f"The temporary folder cannot be written: {problem.strerror or problem}.",
-            "Make room there, or name another one with TMPDIR.",
-        ) from None
-
-
-def _temporary() -> IO[bytes]:
-    with _told():
-        return TemporaryFile()
-
-
-class Sifted:
-    """An export sifted: whom it keeps, how many others there were, and what it holds of whom.
-
-    The marks lie in a file meanwhile: of a whole hospital they are much.
-    """
-
-    def __init__(
-        self, files: Iterable[Path], codes: Codes, known: Iterable[str], pool: Pool, tell: Tell
-    ) -> None:
-        pieces, self._pool = list(portions(files)), pool
-        everybody, traced = set[str](), set[str]()
-        self._pieces: list[tuple[Portion, int]] = []  # and how many bytes of marks
-        self._marks = _temporary()
-        before = 0
-        looks = pool.spread(First(codes), pieces)
-        for piece, seen in zip(pieces, looks, strict=True):
-            everybody |= seen.everybody
-            traced |= seen.traced
-            before = before if piece.start else 0
-            with _told():
-                self._marks.write(seen.marks)
-            self._pieces.append((piece._replace(before=before), len(seen.marks)))
-            before += len(seen.marks) // array("I").itemsize
-            tell("patients looked at", len(everybody))
-        self.kept = frozenset(traced.union(known))
-        self.others = len(everybody - self.kept)
-
-    def takings(self) -> Iterator[tuple[str, list[Entry], int]]:
-        """(file, entries kept, entries passed over) portion by portion."""
-        with self._marks as marks:
-            with _told():
-                marks.seek(0)  # which writes what is still in hand
-            tasks = ((piece, marks.read(size)) for piece, size in self._pieces)
-            looks = self._pool.spread(Second(self.kept), tasks)
-            for (piece, _), (taken, passed_over) in zip(self._pieces, looks, strict=True):
-                yield piece.file.name, taken, passed_over

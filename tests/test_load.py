@@ -10,21 +10,17 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.codes import Codes, load_codes
+from adapter.codes import load_codes
 from adapter.config import Settings
 from adapter.envelope import Envelope, Reject
-from adapter.errors import StoreError
-from adapter.export import rows_of
 from adapter.files import Portion, blocks, entries, portions
 from adapter.load import LoadReport, load
-from adapter.pool import Pool
 from adapter.pseudonyms import pseudonyms_beside
 from adapter.report import write_report
 from adapter.status import status_of
 from adapter.store import Store
-from adapter.study import Study, run_study
+from adapter.study import run_study
 from cli import main
-from examples.synthetic import StudyShape, background, generate
 from examples.synthetic.writer import as_line
 
 TRACE = {"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z92.850"}
@@ -232,43 +228,6 @@ def test_the_store_is_for_its_owner_only(tmp_path: Path) -> None:
     assert (tmp_path / "store.db").stat().st_mode & 0o777 == 0o600
 
 
-# -- recipients only -------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A whole hospital: 12 recipients and look-alikes among 60 people, in several files."""
-    folder = tmp_path_factory.mktemp("export")
-    with (folder / "all.ndjson").open("wb") as plain:
-        for _, resource in generate(StudyShape(30, 12, 3)):
-            plain.write(as_line(resource))
-    with gzip.open(folder / "more.ndjson.gz", "wb") as packed:
-        for _, resource in background(30, 5):
-            packed.write(as_line(resource))
-    return folder
-
-
-def studied(folder: Path, codes: Codes, store: Path, **how: Any) -> tuple[LoadReport, Study]:
-    """What a load into a new store said, and the study of what it kept."""
-    with Store(store) as opened:
-        report = load(opened, [folder], **how)
-        return report, run_study(opened, Settings(store=store, workers=1), codes)
-
-
-def test_only_recipients_are_stored_and_the_study_is_the_same(
-    hospital: Path, tmp_path: Path
-) -> None:
-    """Nobody is lost by looking first: same rows, same reasons; the others are only counted."""
-    codes = load_codes()
-    every, whole = studied(hospital, codes, tmp_path / "all.db")
-    some, sifted = studied(hospital, codes, tmp_path / "some.db", recipients=codes)
-    assert rows_of(whole) == rows_of(sifted)
-    left_out = dict(whole.attrition.not_recipients)
-    assert some.others == left_out.pop("no_evidence")
-    assert left_out == sifted.attrition.not_recipients
-    assert every.read == some.read == some.stored + sum(some.not_used.values())
-
-
 def numbered(portion: Portion) -> list[tuple[int, bytes]]:
     return [pair for first, block in blocks(portion) for pair in enumerate(block, first)]
 
@@ -279,7 +238,7 @@ def test_portions_of_a_file_are_the_file(
     tmp_path_factory: pytest.TempPathFactory,
     every: list[bytes], ended: bool, size: int, block: int,
 ) -> None:  # fmt: skip
-    """Cut and read in handfuls of any size, every line comes once, with its own number."""
+    """Cut and read in handfuls of any size, every line comes once and is counted."""
     file = tmp_path_factory.mktemp("cut") / "x.ndjson"
     file.write_bytes(b"\n".join(every) + b"\n" * (ended and bool(every)))
     with pytest.MonkeyPatch.context() as patch:
@@ -287,9 +246,9 @@ def test_portions_of_a_file_are_the_file(
         patch.setattr("adapter.files._HANDFUL", block)
         whole, before, cut = numbered(Portion(file)), 0, list[tuple[int, bytes]]()
         for piece in portions([file], size):
-            found = numbered(piece._replace(before=before))
+            found = numbered(piece)
+            cut += [(before + number, line) for number, line in found]
             before += len(found)
-            cut += found
     expected = file.read_bytes().split(b"\n")
     bare = [line.strip(b"\n") for _, line in whole]
     assert [line for line in expected if line] == [line for line in bare if line]
@@ -312,78 +271,3 @@ def test_a_line_that_is_too_long_is_one_reject(
     assert isinstance(found[1], Reject)
     assert ("x.ndjson:2", 1_000) == (found[1].where, len(found[1].body))
     assert 3 == sum(len(block) for _, block in blocks(Portion(file)))
-
-
-def test_the_place_of_a_reject_is_its_line_in_the_file(tmp_path: Path, hospital: Path) -> None:
-    """However the file was shared out among processes."""
-    good = (hospital / "all.ndjson").read_bytes().splitlines()[:3000]
-    good[2500:2500] = [b"{broken"]
-    (tmp_path / "all.ndjson").write_bytes(b"\n".join(good))
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        Pool(2) as pool,
-        Store(tmp_path / "cart.db") as store,
-    ):
-        patch.setattr("adapter.sieve.portions", lambda files: portions(files, 100_000))
-        load(store, [tmp_path / "all.ndjson"], recipients=load_codes(), pool=pool)
-        assert [("all.ndjson:2501", "not readable as JSON", 1)] == store.rejects()
-
-
-def test_a_temporary_folder_that_is_full_is_told(
-    tmp_path: Path, hospital: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What the first look marks lies there until the second one is over."""
-    monkeypatch.setattr("adapter.sieve.TemporaryFile", lambda: open("/dev/full", "wb"))  # noqa: SIM115
-    with Store(tmp_path / "cart.db") as store, pytest.raises(StoreError, match="No space left"):
-        load(store, [hospital], recipients=load_codes())
-
-
-def test_news_of_a_known_recipient_need_no_trace_of_their_own(
-    hospital: Path, tmp_path: Path
-) -> None:
-    """Next month's export holds only a laboratory value of somebody whom the store knows."""
-    codes = load_codes()
-    with Store(tmp_path / "cart.db") as store:
-        load(store, [hospital], recipients=codes)
-        patient = min(p for p in store.ids("Patient"))
-        news: dict[str, Any] = {"resourceType": "Observation", "id": "news", "status": "final",
-                "subject": {"reference": f"Patient/{patient}"}, "code": {"text": "x"}}  # fmt: skip
-        (tmp_path / "news.ndjson").write_bytes(as_line(news))
-        assert 1 == load(store, [tmp_path / "news.ndjson"], recipients=codes).stored
-
-
-@pytest.mark.parametrize(
-    "odd",
-    [
-        {"code": "odd"},
-        {"code": {"coding": {"code": "odd"}}},
-        {"subject": {"reference": 7}},
-        {"subject": {"reference": "https://fhir.example.org/base/Patient/9/_history/2"}},
-        {"component": [{"code": {"coding": [TRACE]}}], "code": {}},
-        {"contained": [{"id": "m", "code": {"coding": [TRACE]}}], "code": {}},
-        {"medicationCodeableConcept": {"coding": [TRACE]}, "code": {}},
-    ],
-)
-def test_whoever_cannot_be_ruled_out_is_kept(odd: dict[str, Any], tmp_path: Path) -> None:
-    """A row of odd shape is no reason to lose a recipient, wherever the code stands."""
-    row = procedure("9")
-    (tmp_path / "x.ndjson").write_bytes(as_line(row) + as_line(row | odd | {"id": "2"}))
-    with Store(tmp_path / "cart.db") as store:
-        report = load(store, [tmp_path / "x.ndjson"], recipients=load_codes())
-        assert (2 if odd != {"subject": {"reference": 7}} else 1) == report.stored
-
-
-def test_a_bundle_among_the_lines_is_sifted_too(tmp_path: Path) -> None:
-    """Its patient is kept for a trace that stands inside."""
-    person: dict[str, Any] = {"resourceType": "Patient", "id": "9"}
-    done = procedure("9")
-    bundle: dict[str, Any] = {
-        "resourceType": "Bundle",
-        "entry": [{"resource": person}, {"resource": done}],
-    }
-    other: dict[str, Any] = {"resourceType": "Patient", "id": "10"}
-    (tmp_path / "x.ndjson").write_bytes(as_line(bundle) + as_line(other))
-    with Store(tmp_path / "cart.db") as store:
-        report = load(store, [tmp_path / "x.ndjson"], recipients=load_codes())
-        assert (2, 1) == (report.stored, report.others)
-        assert {"9"} == store.ids("Patient")

@@ -68,7 +68,7 @@ class FirstWaitsForLast:
         handle = os.open(self.fifo, os.O_RDWR)
         if number == 0:
             select.select([handle], [], [], 1.0)
-        if number == 39:
+        if number == 399:
             os.write(handle, b"!")
         os.close(handle)
         return number
@@ -77,12 +77,40 @@ class FirstWaitsForLast:
 def test_one_long_task_piles_up_nothing(tmp_path: Path) -> None:
     """While one process is long at the first task, the other gets a few tasks ahead, not all."""
     os.mkfifo(tmp_path / "fifo")
-    tasks = iter(range(40))
+    tasks = iter(range(400))
     with Pool(2) as pool:
         answers = pool.spread(FirstWaitsForLast(tmp_path / "fifo"), tasks)
         assert 0 == next(answers)
-        assert 10 > next(tasks)
-        assert 38 == len(list(answers))
+        assert 80 > next(tasks)
+        assert 398 == len(list(answers))
+
+
+def much(number: int) -> bytes:
+    """The first answer comes late, the others are large."""
+    if number == 0:
+        select.select([], [], [], 0.3)
+    return bytes(2**20)
+
+
+def test_large_answers_pile_up_less(pool: Pool) -> None:
+    """Memory is bounded in bytes, whatever an answer holds."""
+    tasks = iter(range(100))
+    answers = pool.spread(much, tasks)
+    assert 2**20 == len(next(answers))
+    assert 16 > next(tasks)
+    assert 98 == len(list(answers))
+
+
+def test_who_asks_takes_its_time_and_the_others_work_on(tmp_path: Path) -> None:
+    """While one answer is looked at, the processes come ahead by more than they were given."""
+    tasks = iter(range(100))
+    with Pool(2) as pool:
+        answers = pool.spread(Adds(0), tasks)
+        for _ in range(10):
+            next(answers)
+            select.select([], [], [], 0.01)
+        assert 20 < next(tasks)
+        assert 89 == len(list(answers))
 
 
 def test_a_fault_in_a_process_is_the_fault_of_the_run(pool: Pool) -> None:

@@ -7,7 +7,7 @@ systems never mix, because R65.1 means one thing in ICD-10-CM and the opposite i
 import re
 import tomllib
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import msgspec
@@ -94,6 +94,7 @@ def short_name(system: str) -> str:
     return known.name if known else uri
 
 
+@lru_cache(256)  # every row of every table asks; together they name few systems
 def from_short(text: str) -> str:
     """The URI for a URI, alias or short name in any case (what a person types)."""
     for system in systems().values():

@@ -89,12 +89,19 @@ class SecondLook:
         (path, block, number) is the order in which one machine would have read them.
         """
         not_used = Counter[str]()
+
+        def mine(run: Rows) -> Iterator[tuple[int, bytes]]:
+            for number, (line, *_) in enumerate(run, 1):
+                if self.wanted(line):
+                    yield number, line
+                else:
+                    not_used[PASSED_OVER] += 1
+
         for (path, block), run in groupby(lines, itemgetter(1, 2)):
             name = unquote(path.rpartition("/")[2])
-            numbered = ((number, line) for number, (line, *_) in enumerate(run, 1))
             place = f"{name}@{block}" if block else name  # lines are counted from that byte on
-            for number, one in enumerate(filed(numbered, place, self.wanted)):
-                if one is None or (isinstance(one, Envelope) and one.patient not in self.kept):
+            for number, one in enumerate(filed(mine(run), place)):
+                if isinstance(one, Envelope) and one.patient not in self.kept:
                     not_used[PASSED_OVER] += 1
                 elif isinstance(one, Envelope) and one.type in TYPES:
                     about = (one.type, one.id, one.patient, seconds_of(one.last_updated), one.body)

@@ -1,0 +1,228 @@
+"""Sifting a whole hospital: recipients lose nothing, nobody else is stored, all is counted."""
+
+import gzip
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.codes import Codes, load_codes
+from adapter.config import Settings
+from adapter.errors import StoreError
+from adapter.export import rows_of
+from adapter.files import portions
+from adapter.load import LoadReport, load
+from adapter.pool import Pool
+from adapter.store import Store
+from adapter.study import Study, run_study
+from examples.synthetic import StudyShape, background, generate
+from examples.synthetic.writer import as_line
+
+TRACE = {"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z92.850"}
+CODES = load_codes()
+
+
+def procedure(patient: str) -> dict[str, Any]:
+    """One with a trace of cell therapy."""
+    return {
+        "resourceType": "Procedure",
+        "id": "1",
+        "subject": {"reference": f"Patient/{patient}"},
+        "code": {"coding": [TRACE]},
+    }
+
+
+@pytest.fixture(scope="module")
+def hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole hospital: 12 recipients and look-alikes among 60 people, in several files."""
+    folder = tmp_path_factory.mktemp("export")
+    with (folder / "all.ndjson").open("wb") as plain:
+        for _, resource in generate(StudyShape(30, 12, 3)):
+            plain.write(as_line(resource))
+    with gzip.open(folder / "more.ndjson.gz", "wb") as packed:
+        for _, resource in background(30, 5):
+            packed.write(as_line(resource))
+    return folder
+
+
+def studied(folder: Path, codes: Codes, store: Path, **how: Any) -> tuple[LoadReport, Study]:
+    """What a load into a new store said, and the study of what it kept."""
+    with Store(store) as opened:
+        report = load(opened, [folder], **how)
+        return report, run_study(opened, Settings(store=store, workers=1), codes)
+
+
+def test_only_recipients_are_stored_and_the_study_is_the_same(
+    hospital: Path, tmp_path: Path
+) -> None:
+    """Nobody is lost by looking first: same rows, same reasons; the others are only counted."""
+    codes = load_codes()
+    every, whole = studied(hospital, codes, tmp_path / "all.db")
+    some, sifted = studied(hospital, codes, tmp_path / "some.db", recipients=codes)
+    assert rows_of(whole) == rows_of(sifted)
+    left_out = dict(whole.attrition.not_recipients)
+    assert some.others == left_out.pop("no_evidence")
+    assert left_out == sifted.attrition.not_recipients
+    assert every.read == some.read == some.stored + sum(some.not_used.values())
+
+
+def test_the_place_of_a_reject_is_its_line_in_the_file(tmp_path: Path, hospital: Path) -> None:
+    """However the file was shared out among processes."""
+    good = (hospital / "all.ndjson").read_bytes().splitlines()[:3000]
+    good[2500:2500] = [b"{broken"]
+    (tmp_path / "all.ndjson").write_bytes(b"\n".join(good))
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        Pool(2) as pool,
+        Store(tmp_path / "cart.db") as store,
+    ):
+        patch.setattr("adapter.sifting.portions", lambda files: portions(files, 100_000))
+        load(store, [tmp_path / "all.ndjson"], recipients=load_codes(), pool=pool)
+        assert [("all.ndjson:2501", "not readable as JSON", 1)] == store.rejects()
+
+
+def test_a_temporary_folder_that_is_full_is_told(
+    tmp_path: Path, hospital: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the first look marks lies there until the second one is over."""
+    monkeypatch.setattr("adapter.sifting.TemporaryFile", lambda: open("/dev/full", "wb"))  # noqa: SIM115
+    with Store(tmp_path / "cart.db") as store, pytest.raises(StoreError, match="No space left"):
+        load(store, [hospital], recipients=load_codes())
+
+
+def test_news_of_a_known_recipient_need_no_trace_of_their_own(
+    hospital: Path, tmp_path: Path
+) -> None:
+    """Next month's export holds only a laboratory value of somebody whom the store knows."""
+    codes = load_codes()
+    with Store(tmp_path / "cart.db") as store:
+        load(store, [hospital], recipients=codes)
+        patient = min(p for p in store.ids("Patient"))
+        news: dict[str, Any] = {"resourceType": "Observation", "id": "news", "status": "final",
+                "subject": {"reference": f"Patient/{patient}"}, "code": {"text": "x"}}  # fmt: skip
+        (tmp_path / "news.ndjson").write_bytes(as_line(news))
+        assert 1 == load(store, [tmp_path / "news.ndjson"], recipients=codes).stored
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"code": "odd"},
+        {"code": {"coding": {"code": "odd"}}},
+        {"subject": {"reference": 7}},
+        {"subject": {"reference": "https://fhir.example.org/base/Patient/9/_history/2"}},
+        {"component": [{"code": {"coding": [TRACE]}}], "code": {}},
+        {"contained": [{"id": "m", "code": {"coding": [TRACE]}}], "code": {}},
+        {"medicationCodeableConcept": {"coding": [TRACE]}, "code": {}},
+    ],
+)
+def test_whoever_cannot_be_ruled_out_is_kept(odd: dict[str, Any], tmp_path: Path) -> None:
+    """A row of odd shape is no reason to lose a recipient, wherever the code stands."""
+    row = procedure("9")
+    (tmp_path / "x.ndjson").write_bytes(as_line(row) + as_line(row | odd | {"id": "2"}))
+    with Store(tmp_path / "cart.db") as store:
+        report = load(store, [tmp_path / "x.ndjson"], recipients=load_codes())
+        assert (2 if odd != {"subject": {"reference": 7}} else 1) == report.stored
+
+
+def test_a_bundle_among_the_lines_is_sifted_too(tmp_path: Path) -> None:
+    """Its patient is kept for a trace that stands inside."""
+    person: dict[str, Any] = {"resourceType": "Patient", "id": "9"}
+    done = procedure("9")
+    bundle: dict[str, Any] = {
+        "resourceType": "Bundle",
+        "entry": [{"resource": person}, {"resource": done}],
+    }
+    other: dict[str, Any] = {"resourceType": "Patient", "id": "10"}
+    (tmp_path / "x.ndjson").write_bytes(as_line(bundle) + as_line(other))
+    with Store(tmp_path / "cart.db") as store:
+        report = load(store, [tmp_path / "x.ndjson"], recipients=load_codes())
+        assert (2, 1) == (report.stored, report.others)
+        assert {"9"} == store.ids("Patient")
+
+
+# -- in whatever order, cut however ----------------------------------------------------------
+
+
+class Line(NamedTuple):
+    """A line of an export; `value` tells two versions of one resource apart."""
+
+    kind: str  # a resource type; "Bundle" of one Procedure; "broken"; "blank"
+    patient: str
+    number: int
+    trace: bool
+    value: int
+
+    def written(self) -> bytes:
+        """As it stands in a file."""
+        if self.kind in ("broken", "blank"):
+            return b"{broken\n" if self.kind == "broken" else b" \n"
+        kind = "Procedure" if self.kind == "Bundle" else self.kind
+        row: dict[str, Any] = {"resourceType": kind, "note": [{"text": str(self.value)}]}
+        if kind == "Patient":
+            row["id"] = self.patient
+        else:
+            row |= {"id": f"{self.patient}-{self.number}",
+                    "subject": {"reference": f"Patient/{self.patient}"},
+                    "code": {"coding": [TRACE] if self.trace else []}}  # fmt: skip
+        bundle: dict[str, Any] = {"resourceType": "Bundle", "entry": [{"resource": row}]}
+        return as_line(bundle if self.kind == "Bundle" else row)
+
+    @property
+    def is_trace(self) -> bool:
+        return self.trace and self.kind in ("Observation", "Procedure", "Bundle")
+
+
+lines = st.builds(
+    Line,
+    st.sampled_from(["Observation"] * 4 + ["Patient", "Procedure", "Bundle", "broken", "blank"]),
+    st.sampled_from(["p1", "p2", "p3", "p4"]),
+    st.integers(1, 3), st.integers(0, 9).map(lambda n: n == 0), st.integers(1, 3),
+)  # fmt: skip
+
+
+@given(st.lists(st.lists(lines, max_size=12), min_size=1, max_size=4), st.integers(60, 900))
+def test_sifted_is_loaded_without_the_others(
+    tmp_path_factory: pytest.TempPathFactory, files: list[list[Line]], size: int
+) -> None:
+    """In whatever order files and versions come, and wherever a trace stands: the same of them."""
+    folder = tmp_path_factory.mktemp("export")
+    for number, file in enumerate(files):
+        (folder / f"{number}.ndjson").write_bytes(b"".join(line.written() for line in file))
+    every = [line for file in files for line in file]
+    traced = {line.patient for line in every if line.is_trace}
+    met = {line.patient for line in every if line.kind not in ("broken", "blank")}
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        Store(folder / "all.db") as whole,
+        Store(folder / "some.db") as some,
+    ):
+        patch.setattr("adapter.sifting.portions", lambda files: portions(files, size))
+        everything = load(whole, [folder])
+        report = load(some, [folder], recipients=CODES)
+        theirs = [record for record in whole.records() if record.patient in traced]
+        assert theirs == list(some.records())
+        assert whole.rejects() == some.rejects()
+    assert len(met - traced) == report.others
+    assert everything.read == report.read
+    known = report.stored + report.unchanged + report.rejected
+    assert report.read == known + sum(report.not_used.values())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_trace_among_observations_is_found_in_time(tmp_path: Path, workers: int) -> None:
+    """Nothing but one result says that patient 9 is a recipient: all of 9 is fetched."""
+    about: dict[str, Any] = {"resourceType": "Observation", "subject": {"reference": "Patient/9"}}
+    first = {**about, "id": "1", "code": {"text": "before it was known"}}
+    telling = {**about, "id": "2", "component": [{"code": {"coding": [TRACE]}}]}
+    other = {**about, "id": "3", "subject": {"reference": "Patient/10"}}
+    (tmp_path / "Observation.ndjson").write_bytes(b"".join(map(as_line, (first, other, telling))))
+    person: dict[str, Any] = {"resourceType": "Patient", "id": "9"}
+    (tmp_path / "Patient.ndjson").write_bytes(as_line(person))
+    with Store(tmp_path / "cart.db") as store, Pool(workers) as pool:
+        report = load(store, [tmp_path], recipients=CODES, pool=pool)
+        assert {"Observation": 2, "Patient": 1} == store.counts()
+    assert (4, 3, 1) == (report.read, report.stored, report.others)
+    assert {"of patients without a trace of cell therapy": 1} == report.not_used
