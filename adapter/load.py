@@ -18,7 +18,8 @@ from adapter.pool import Pool
 from adapter.sifting import Sifted
 from adapter.store import Store
 
-_BATCH = 2_000
+_BATCH = 2_000  # entries
+_TOGETHER = 10  # batches in one transaction: small ones cost more, long ones keep others waiting
 PASSED_OVER = "of patients without a trace of cell therapy"
 Tell = Callable[[str, int], None]
 Batch = tuple[str, list[Envelope | Reject], int]  # file, entries, how many were passed over
@@ -54,25 +55,23 @@ def load(
     """Load files and folders into the store as one run; `tell(file name, resources read)`.
 
     With `recipients` only patients with a trace of cell therapy in these codes are stored, and
-    those whom the store already knows; the files are read twice, by the processes of `pool`
-    where one is given.
+    those whom the store already knows; the processes of `pool` share the reading, where one is
+    given.
     """
     files = list(find_files(paths))
     run = store.begin("load", "files")
     report = LoadReport(run=run, files=len(files))
     not_used: Counter[str] = Counter()
-    sifted = Sifted(pool or Pool(1), _known(store), Parcels(store.path), tell)
+    pool = pool or Pool(1)
+    sifted = Sifted(pool, _known(store), list if pool.alone else Parcels(store.path), tell)
     batches = sifted.takings(files, recipients) if recipients else _everything(files)
     for first in batches:
         with store.transaction():
-            begun = report.stored
-            for name, batch, passed_over in chain([first], batches):
+            for name, batch, passed_over in islice(chain([first], batches), _TOGETHER):
                 _keep(store, report, batch, not_used)
                 report.read += passed_over
                 not_used[PASSED_OVER] += passed_over
                 tell(name, report.read)
-                if report.stored - begun >= _BATCH:
-                    break
     report.others = sifted.others
     report.not_used = {what: count for what, count in sorted(not_used.items()) if count}
     report.unresolved = store.unresolved()

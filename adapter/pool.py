@@ -58,6 +58,11 @@ class Pool:
         for worker in self._workers:
             worker.process.join()
 
+    @property
+    def alone(self) -> bool:
+        """Is this process the only one?"""
+        return not self._size
+
     def spread(self, work: Callable[[Task], Answer], tasks: Iterable[Task]) -> Iterator[Answer]:
         """`work` of each task, in their order, a few tasks ahead; to be walked to its end.
 

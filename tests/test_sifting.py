@@ -221,8 +221,12 @@ def test_a_trace_among_observations_is_found_in_time(tmp_path: Path, workers: in
     (tmp_path / "Observation.ndjson").write_bytes(b"".join(map(as_line, (first, other, telling))))
     person: dict[str, Any] = {"resourceType": "Patient", "id": "9"}
     (tmp_path / "Patient.ndjson").write_bytes(as_line(person))
+    # patient 8 is known at once, and not fetched again for being found again
+    (tmp_path / "Procedure.ndjson").write_bytes(as_line(procedure("8")))
+    again = telling | {"id": "4", "subject": {"reference": "Patient/8"}}
+    (tmp_path / "Observation.2.ndjson").write_bytes(as_line(again))
     with Store(tmp_path / "cart.db") as store, Pool(workers) as pool:
         report = load(store, [tmp_path], recipients=CODES, pool=pool)
-        assert {"Observation": 2, "Patient": 1} == store.counts()
-    assert (4, 3, 1) == (report.read, report.stored, report.others)
+        assert {"Observation": 3, "Patient": 1, "Procedure": 1} == store.counts()
+    assert (6, 5, 0, 1) == (report.read, report.stored, report.unchanged, report.others)
     assert {"of patients without a trace of cell therapy": 1} == report.not_used
