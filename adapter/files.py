@@ -9,6 +9,7 @@ import os
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from io import BufferedIOBase
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -67,7 +68,7 @@ def portions(files: Iterable[Path], size: int = _PORTION) -> Iterator[Portion]:
     """The files cut into pieces of about `size` bytes where a piece can be read by itself."""
     for file in files:
         length = file.stat().st_size
-        if _is_document(file) or length <= size or _is_packed(file):
+        if is_document(file) or length <= size or _is_packed(file):
             yield Portion(file)
         else:
             for start in range(0, length, size):
@@ -83,12 +84,22 @@ def entries(
     """Everything in one portion, in order; of a block of lines what `choose` wants opened."""
     name = portion.file.name
     try:
-        for first, block in blocks(portion):
-            yield from filed(choose(first, block), name)
+        with readable(portion.file):
+            for first, block in blocks(portion):
+                yield from filed(choose(first, block), name)
     except DAMAGE:
         yield Reject(name, "the compressed file is damaged or cut off here", b"")
+
+
+@contextmanager
+def readable(file: Path) -> Iterator[None]:
+    """StoreError where the disk does not give it; damage to what is packed is another matter."""
+    try:
+        yield
+    except DAMAGE:
+        raise
     except OSError as problem:
-        raise StoreError(f"{portion.file} cannot be read: {problem.strerror}.") from None
+        raise StoreError(f"{file} cannot be read: {problem.strerror}.") from None
 
 
 def filed(numbered: Numbered, name: str) -> Iterator[Envelope | Reject]:
@@ -108,13 +119,14 @@ def stripped(line: bytes) -> bytes:
 def blocks(portion: Portion) -> Iterator[tuple[int, list[bytes]]]:
     """(number of the first, from 1 in each portion; lines as they stand); 0: a whole document."""
     with _stream(portion.file) as stream:
-        if _is_document(portion.file):
+        if is_document(portion.file):
             yield from _document(stripped(stream.read()))
         else:
             yield from _blocks(stream, portion)
 
 
-def _is_document(file: Path) -> bool:
+def is_document(file: Path) -> bool:
+    """Is it read as a whole, a Bundle perhaps? Its lines may be NDJSON none the less."""
     return file.name.lower().removesuffix(".gz").endswith(".json")
 
 

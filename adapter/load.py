@@ -5,7 +5,7 @@ What can be filed is stored; what cannot is kept as a reject with its place and 
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -18,11 +18,10 @@ from adapter.pool import Pool
 from adapter.sifting import Sifted
 from adapter.store import Store
 
-_BATCH = 2_000  # entries
-_TOGETHER = 10  # batches in one transaction: small ones cost more, long ones keep others waiting
+_BATCH = 2_000
 PASSED_OVER = "of patients without a trace of cell therapy"
 Tell = Callable[[str, int], None]
-Batch = tuple[str, list[Envelope | Reject], int]  # file, entries, how many were passed over
+Batch = tuple[str, list[Envelope | Reject], int]  # file, entries, how many more were passed over
 
 
 class LoadReport(msgspec.Struct):
@@ -62,17 +61,20 @@ def load(
     run = store.begin("load", "files")
     report = LoadReport(run=run, files=len(files))
     not_used: Counter[str] = Counter()
-    pool = pool or Pool(1)
-    sifted = Sifted(pool, _known(store), list if pool.alone else Parcels(store.path), tell)
-    batches = sifted.takings(files, recipients) if recipients else _everything(files)
-    for first in batches:
-        with store.transaction():
-            for name, batch, passed_over in islice(chain([first], batches), _TOGETHER):
-                _keep(store, report, batch, not_used)
-                report.read += passed_over
-                not_used[PASSED_OVER] += passed_over
-                tell(name, report.read)
-    report.others = sifted.others
+    if recipients is None:
+        sifted, batches = None, _everything(files)
+    else:
+        pool = pool or Pool(1)
+        finish = list if pool.alone else Parcels(store.path)
+        sifted = Sifted(pool, _known(store), finish, tell)
+        batches = sifted.takings(files, recipients)
+    for name, batch, passed_over in batches:
+        if batch:
+            _keep(store, report, batch, not_used)
+        report.read += passed_over
+        not_used[PASSED_OVER] += passed_over
+        tell(name, report.read)
+    report.others = sifted.others if sifted else 0
     report.not_used = {what: count for what, count in sorted(not_used.items()) if count}
     report.unresolved = store.unresolved()
     store.end(run, "complete" if report.complete else "partial", msgspec.to_builtins(report))
@@ -101,8 +103,9 @@ def _keep(
                 not_used[entry.type] += 1
             else:
                 rejects.append(unknown_type(entry))
-    kept = store.add(report.run, usable)
-    store.reject(report.run, rejects)
+    with store.transaction():
+        kept = store.add(report.run, usable)
+        store.reject(report.run, rejects)
     report.read += len(batch)
     report.stored += kept.stored
     report.unchanged += kept.unchanged

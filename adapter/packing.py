@@ -7,6 +7,8 @@ erasing a patient means training it again.
 
 import hashlib
 import sqlite3
+from collections.abc import Iterable
+from contextlib import closing, suppress
 from pathlib import Path
 
 import zstandard
@@ -28,7 +30,7 @@ class Parcel(Envelope, frozen=True, gc=False):
     """An envelope as the store keeps it: the body is packed."""
 
     hash: bytes = b""
-    dictionary: int = 0
+    dictionary: int = 0  # by which it is packed; 0 is none
 
 
 class Packing:
@@ -77,20 +79,9 @@ class Packing:
             self._maybe_train(type_, body)
         return dictionary, compressor.compress(body)
 
-    def trained(self, type_: str) -> bool:
-        """Is there a dictionary by now? Another process may have trained it."""
-        if self._compressors.get(type_, (None,))[0] is None:
-            self._compressors[type_] = self._compressor_for(type_)
-        return self._compressors[type_][0] is not None
-
     def _compressor_for(self, type_: str) -> tuple[int | None, zstandard.ZstdCompressor]:
-        row = self._db.execute(
-            "SELECT id, bytes FROM dictionary WHERE type = ? ORDER BY id DESC", (type_,)
-        ).fetchone()
-        if row is None:
-            return None, zstandard.ZstdCompressor(level=_LEVEL)
-        trained = zstandard.ZstdCompressionDict(row[1])
-        return row[0], zstandard.ZstdCompressor(level=_LEVEL, dict_data=trained)
+        trained = _trained(self._db, type_)
+        return trained or (None, zstandard.ZstdCompressor(level=_LEVEL))
 
     def _maybe_train(self, type_: str, body: bytes) -> None:
         samples = self._samples.setdefault(type_, [])
@@ -127,6 +118,17 @@ class Packing:
         return zstandard.ZstdDecompressor(dict_data=zstandard.ZstdCompressionDict(row[0]))
 
 
+def _trained(db: sqlite3.Connection, type_: str) -> tuple[int, zstandard.ZstdCompressor] | None:
+    """The newest dictionary of a type, and what packs with it."""
+    row = db.execute(
+        "SELECT id, bytes FROM dictionary WHERE type = ? ORDER BY id DESC", (type_,)
+    ).fetchone()
+    if row is None:
+        return None
+    dictionary = zstandard.ZstdCompressionDict(row[1])
+    return row[0], zstandard.ZstdCompressor(level=_LEVEL, dict_data=dictionary)
+
+
 class Parcels:
     """Packs in processes beside the one that writes the store, which has enough to do.
 
@@ -134,28 +136,35 @@ class Parcels:
     """
 
     def __init__(self, store: Path) -> None:
-        self._store = store
-        self._packing: Packing | None = None
+        self._store = store.absolute()
+        self._known: dict[str, tuple[int, zstandard.ZstdCompressor]] = {}
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_packing": None}  # who works opens the store for itself
+        return {**self.__dict__, "_known": {}}  # a compressor stays in its process
 
     def __call__(self, entries: list[Envelope | Reject]) -> list[Envelope | Reject]:
         """The same entries, packed where they can be."""
-        if self._packing is None:
-            self._packing = Packing(sqlite3.connect(self._store))
-        here = {e.type for e in entries if isinstance(e, Envelope)}
-        good = {kind for kind in here.intersection(TYPES) if self._packing.trained(kind)}
+        here = {one.type for one in entries if isinstance(one, Envelope)}
+        if news := here.intersection(TYPES).difference(self._known):
+            self._learn(news)
         return [
-            self._parcel(self._packing, one) if isinstance(one, Envelope) and one.type in good
-            else one
+            self._parcel(one) if isinstance(one, Envelope) and one.type in self._known else one
             for one in entries
-        ]  # fmt: skip
+        ]
 
-    @staticmethod
-    def _parcel(packing: Packing, one: Envelope) -> Parcel:
-        dictionary, body = packing.pack(one.type, one.body)
+    def _learn(self, types: Iterable[str]) -> None:
+        """Read what was trained by now; who keeps a store open keeps its log from being emptied."""
+        with (
+            suppress(sqlite3.OperationalError),  # written just now, without a log: next time
+            closing(sqlite3.connect(f"{self._store.as_uri()}?mode=ro", timeout=0, uri=True)) as db,
+        ):
+            for kind in types:
+                if trained := _trained(db, kind):
+                    self._known[kind] = trained
+
+    def _parcel(self, one: Envelope) -> Parcel:
+        dictionary, compressor = self._known[one.type]
         return Parcel(
-            one.type, one.id, one.patient, one.last_updated, body, one.version,
-            hash_of(one.body), dictionary or 0,
+            one.type, one.id, one.patient, one.last_updated, compressor.compress(one.body),
+            one.version, hash_of(one.body), dictionary,
         )  # fmt: skip

@@ -7,7 +7,6 @@ ever when this one is ended by `kill -9`.
 
 import multiprocessing
 import os
-import pickle
 import signal
 import sys
 import threading
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple, TypeVar
 
 from adapter.errors import StoreError
@@ -23,7 +23,8 @@ Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 
 _AHEAD = 2  # tasks for each process: one in work, one waiting
-_EARLY, _EARLY_BYTES = 64, 8 * 2**20  # answers that wait for the one before them
+_IN_THE_PIPE = 32 * 2**10  # bytes of a waiting task; more might not fit, and both would wait
+_EARLY, _EARLY_BYTES = 64, 8 * 2**20  # answers that wait for one before them, and what they hold
 
 
 def cores() -> int:
@@ -66,7 +67,8 @@ class Pool:
     def spread(self, work: Callable[[Task], Answer], tasks: Iterable[Task]) -> Iterator[Answer]:
         """`work` of each task, in their order, a few tasks ahead; to be walked to its end.
 
-        Each process gets `work` once and keeps it, and what it has learned, for all its tasks.
+        Each process gets `work` once and keeps it, and what it has learned, for all its tasks; what
+        it holds open there it lets go in `close`, if it has that.
         StoreError when a process is killed, which usually means that memory ran out.
         """
         if not self._size:
@@ -76,23 +78,26 @@ class Pool:
         try:
             for worker in self._workers:
                 worker.pipe.send(work)
-            yield from self._answers(enumerate(tasks))
+            yield from self._answers(
+                (number, ForkingPickler.dumps(_Task(task))) for number, task in enumerate(tasks)
+            )
         except (EOFError, ConnectionError):
             raise StoreError(
                 "A worker process was ended from outside, perhaps because memory ran out.",
                 "Run again with fewer --workers; what was stored is kept.",
             ) from None
 
-    def _answers(self, tasks: Iterator[tuple[int, Any]]) -> Iterator[Any]:
+    def _answers(self, tasks: Iterator[tuple[int, memoryview]]) -> Iterator[Any]:
         by_pipe = {worker.pipe: worker for worker in self._workers}
         early = dict[int, _Answer]()
-        following = 0
+        task, following = next(tasks, None), 0
         while True:
             # while one is long at a task, the others do not pile up what comes after it
             full = len(early) >= _EARLY or sum(a.size for a in early.values()) >= _EARLY_BYTES
             for worker in [] if full else self._workers * _AHEAD:
-                if len(worker.tasks) < _AHEAD:
-                    worker.give(tasks)
+                if task is not None and worker.accepts(task[1]):
+                    worker.give(*task)
+                    task = next(tasks, None)
             busy = [worker.pipe for worker in self._workers if worker.tasks]
             if not busy and not early:
                 return
@@ -129,17 +134,22 @@ class _Worker:
         theirs.close()
         self.tasks: list[int] = []  # their numbers, as they were given
 
-    def give(self, tasks: Iterator[tuple[int, Any]]) -> None:
-        """Hand over the next task, if there is one."""
-        for number, task in tasks:
-            self.pipe.send(_Task(task))
-            self.tasks.append(number)
-            return
+    def accepts(self, task: memoryview) -> bool:
+        """May it have this one already? While it is at work nobody reads what fills the pipe."""
+        return not self.tasks or (len(self.tasks) < _AHEAD and len(task) <= _IN_THE_PIPE)
+
+    def give(self, number: int, task: memoryview) -> None:
+        """Hand over a task."""
+        self.pipe.send_bytes(task)
+        self.tasks.append(number)
 
     def take(self) -> tuple[int, _Answer]:
         """The answer to the first task it has; raises what went wrong with it."""
-        message = self.pipe.recv_bytes()
-        answer, problem = pickle.loads(message)  # noqa: S301 - a process of ours wrote it
+        try:
+            message = self.pipe.recv_bytes()
+        except OSError:  # ended in the middle of it
+            raise EOFError from None
+        answer, problem = ForkingPickler.loads(message)
         if problem is not None:
             raise problem
         return self.tasks.pop(0), _Answer(answer, len(message))
@@ -151,14 +161,20 @@ def _labour(pipe: Connection, ours: Iterable[Connection]) -> None:
     os.nice(5)  # who waits for answers goes first: it has the store to write
     for end in ours:
         end.close()
+    work: Any = None
     with suppress(EOFError, ConnectionError):
-        work = pipe.recv()
         while True:
             message = pipe.recv()
             if isinstance(message, _Task):
                 pipe.send(_answer(work, message.task))
             else:
+                _let_go(work)
                 work = message
+    _let_go(work)
+
+
+def _let_go(work: Any) -> None:
+    getattr(work, "close", lambda: None)()
 
 
 def _answer(work: Callable[[Any], Any], task: Any) -> tuple[Any, Exception | None]:

@@ -85,6 +85,11 @@ class _Work:
             for share in map(self.classify, self.opened.records(None, patients))
         ]
 
+    def close(self) -> None:
+        """In another process: the last who has a store open empties its log, if it says goodbye."""
+        if self.opened is not None:
+            self.opened.db.close()
+
 
 class _Memory:
     """The shares kept in the store; one made with validation serves who does not ask for it."""

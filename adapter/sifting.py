@@ -8,33 +8,53 @@ then, what was passed over is fetched at the end.
 import os
 import re
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from adapter.codes import Codes
-from adapter.envelope import Envelope
+from adapter.envelope import Envelope, Reject
 from adapter.errors import StoreError
-from adapter.files import DAMAGE, Portion, blocks, portions
+from adapter.files import DAMAGE, Portion, blocks, filed, is_document, portions, readable
 from adapter.pool import Pool
-from adapter.sieve import Entry, Finish, First, Second, Seen, Taken, is_observation
+from adapter.sieve import Entry, Finish, First, Second, Seen, is_observation
 
 Tell = Callable[[str, int], None]
 
 
-class _Again(Second):
-    """A second look for some who were not known at the first; how many of theirs there are."""
+class _Again:
+    """A look for some who were not known before; `told` are the marks of lines opened then."""
 
-    def __call__(self, piece: tuple[Portion, bytes]) -> Taken:
-        """What cannot be read was told at the first."""
-        if self.marks.isdisjoint(array("I", piece[1])):
-            return [], 0
-        taken, _ = super().__call__(piece)
-        theirs: list[Entry] = [one for one in taken if isinstance(one, Envelope)]
-        return theirs, len(theirs)
+    def __init__(self, late: frozenset[str], told: set[int], finish: Finish) -> None:
+        self._second, self._told, self._finish = Second(late), told, finish
+
+    def __call__(self, piece: tuple[Portion, bytes]) -> list[Entry]:
+        """Their entries in one portion, and what cannot be read, unless that was told before."""
+        portion, marks = piece[0], array("I", piece[1])
+        taken = list[Entry]()
+        if self._second.marks.isdisjoint(marks):
+            return taken
+        left = iter(marks)  # lines that came since are nobody's
+        with suppress(*DAMAGE), readable(portion.file):
+            for first, block in blocks(portion):
+                for number, line, mark in zip(count(first), block, left, strict=False):
+                    if mark in self._second.marks:
+                        taken += self._theirs(number, line, portion.file.name, mark)
+        return self._finish(taken)
+
+    def _theirs(self, number: int, line: bytes, name: str, mark: int) -> Iterator[Entry]:
+        for one in filed([(number, line)], name):
+            if isinstance(one, Envelope):
+                if one.patient in self._second.kept:
+                    yield one
+            elif mark not in self._told:
+                yield one
 
 
 class _Both:
@@ -47,7 +67,7 @@ class _Both:
         """A portion, with its marks where there are some."""
         portion, known = piece
         if known is not None:
-            return Seen(set(), set(), known, self._second((portion, known)))
+            return Seen(set(), set(), b"", self._second((portion, known)))
         everybody, traced, marks = set[str](), set[str](), array("I")
 
         def marks_of(block: list[bytes]) -> "array[int]":
@@ -60,13 +80,20 @@ class _Both:
         return Seen(everybody, traced, marks.tobytes(), taken)
 
 
+class _Place(NamedTuple):
+    start: int
+    size: int
+    before: int  # lines of the file
+
+
 class _Marks:
     """The marks of portion after portion, in a file: of a whole hospital they are much."""
 
     def __init__(self) -> None:
         with self._told():
             self._file = TemporaryFile()  # noqa: SIM115 - closed by __exit__
-        self._at: dict[Portion, tuple[int, int]] = {}
+        self._at: dict[Portion, _Place] = {}
+        self._lines = Counter[Path]()
 
     def __enter__(self) -> "_Marks":
         return self
@@ -75,22 +102,29 @@ class _Marks:
         with suppress(OSError):  # what could not be written was told
             self._file.close()
 
-    def of(self, portion: Portion) -> bytes | None:
-        """The marks of a portion; None where nobody has looked at it."""
-        if portion not in self._at:
-            return None
-        start, size = self._at[portion]
-        with self._told():
-            self._file.seek(start)
-            return self._file.read(size)
-
     def keep(self, portion: Portion, marks: bytes) -> None:
-        """Keep them, unless they are kept."""
+        """Keep them, unless they are kept; the portions of a file come in order."""
         if portion in self._at:
             return
         with self._told():
-            self._at[portion] = self._file.seek(0, os.SEEK_END), len(marks)
+            start = self._file.seek(0, os.SEEK_END)
             self._file.write(marks)
+        self._at[portion] = _Place(start, len(marks), self._lines[portion.file])
+        self._lines[portion.file] += len(marks) // array("I").itemsize
+
+    def of(self, portion: Portion) -> bytes | None:
+        """The marks of a portion; None where nobody has looked at it."""
+        place = self._at.get(portion)
+        if place is None:
+            return None
+        with self._told():
+            self._file.seek(place.start)
+            return self._file.read(place.size)
+
+    def placed(self, taken: list[Entry], portion: Portion) -> list[Entry]:
+        """With the lines counted through the file: who looks at a portion counts from 1."""
+        before = self._at[portion].before
+        return [_moved(one, before) if isinstance(one, Reject) else one for one in taken]
 
     @staticmethod
     @contextmanager
@@ -127,30 +161,30 @@ class Sifted:
 
         At the end the number is negative: so many that were passed over are kept after all.
         """
+        files = list(files)
         pieces, first, late = list(portions(files)), First(codes), set[str]()
-        early = [piece for piece in pieces if not _of_observations(piece.file)]
+        later = {file for file in files if _of_observations(file)}
+        sooner = [piece for piece in pieces if piece.file not in later]
         with _Marks() as marks:
-            for piece, seen in zip(early, self._pool.spread(first, early), strict=True):
+            for piece, seen in zip(sooner, self._pool.spread(first, sooner), strict=True):
                 marks.keep(piece, seen.marks)
                 self._note(seen, self.kept)
                 self._tell("patients looked at", len(self._everybody))
-            both = _Both(first, Second(frozenset(self.kept), self._finish))
+            second = Second(frozenset(self.kept), self._finish)
             tasks = ((piece, marks.of(piece)) for piece in pieces)
-            before = 0
-            for piece, seen in zip(pieces, self._pool.spread(both, tasks), strict=True):
+            looks = self._pool.spread(_Both(first, second), tasks)
+            for piece, seen in zip(pieces, looks, strict=True):
                 marks.keep(piece, seen.marks)
                 self._note(seen, late)
-                before = before if piece.start else 0
                 taken, passed_over = seen.taken
-                yield piece.file.name, [_moved(one, before) for one in taken], passed_over
-                before += len(seen.marks) // array("I").itemsize
+                yield piece.file.name, marks.placed(taken, piece), passed_over
             late -= self.kept
             self.kept |= late
             passed = pieces if late else []
-            again = _Again(frozenset(late), self._finish)
-            looks = self._pool.spread(again, ((piece, marks.of(piece) or b"") for piece in passed))
-            for piece, (taken, found) in zip(passed, looks, strict=True):
-                yield piece.file.name, taken, -found
+            again = _Again(frozenset(late), second.marks, self._finish)
+            marked = ((piece, marks.of(piece) or b"") for piece in passed)
+            for piece, taken in zip(passed, self._pool.spread(again, marked), strict=True):
+                yield piece.file.name, marks.placed(taken, piece), -len(taken)
 
     def _note(self, seen: Seen, traced: set[str]) -> None:
         self._everybody |= seen.everybody
@@ -159,17 +193,17 @@ class Sifted:
 
 def _of_observations(file: Path) -> bool:
     """Does the file begin with one? Then the others, most likely, are Observations too."""
+    if is_document(file):
+        return False
     with suppress(*DAMAGE, OSError):
-        for _, (line, *_) in blocks(Portion(file, 0, 1)):
-            return is_observation(line)
+        for _, block in blocks(Portion(file, 0, 1)):
+            return any(map(is_observation, block[:1]))
     return False
 
 
 _LINE = re.compile(r":(\d+)(?=(\[\d+\])*$)")
 
 
-def _moved(one: Entry, lines: int) -> Entry:
-    """Whoever looks at a portion alone cannot know how many lines of the file come before."""
-    if not lines or isinstance(one, Envelope):
-        return one
-    return replace(one, where=_LINE.sub(lambda at: f":{int(at[1]) + lines}", one.where))
+def _moved(reject: Reject, lines: int) -> Reject:
+    where = _LINE.sub(lambda at: f":{int(at[1]) + lines}", reject.where)
+    return replace(reject, where=where)

@@ -101,6 +101,38 @@ def test_large_answers_pile_up_less(pool: Pool) -> None:
     assert 98 == len(list(answers))
 
 
+def test_large_tasks_with_large_answers_wait_for_nobody(pool: Pool) -> None:
+    """A pipe holds little: who writes a task must not wait for somebody who writes an answer."""
+    tasks = [bytes(2**20) for _ in range(8)]
+    assert tasks == list(pool.spread(bytes, tasks))
+
+
+class Opens:
+    """Writes a line when it is let go of."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __call__(self, number: int) -> int:
+        return number
+
+    def close(self) -> None:
+        with self.file.open("a") as file:
+            file.write("closed\n")
+
+
+def test_what_a_process_holds_is_let_go(tmp_path: Path) -> None:
+    """By each process, for the next work or at the end; here it is whose it was."""
+    with Pool(2) as pool:
+        list(pool.spread(Opens(tmp_path / "said"), range(4)))
+        list(pool.spread(Adds(0), range(4)))
+        list(pool.spread(Opens(tmp_path / "said"), range(4)))
+    assert 4 == len((tmp_path / "said").read_text().splitlines())
+    with Pool(1) as alone:
+        list(alone.spread(Opens(tmp_path / "none"), range(4)))
+    assert not (tmp_path / "none").exists()
+
+
 def test_who_asks_takes_its_time_and_the_others_work_on(tmp_path: Path) -> None:
     """While one answer is looked at, the processes come ahead by more than they were given."""
     tasks = iter(range(100))

@@ -149,7 +149,7 @@ def test_a_bundle_among_the_lines_is_sifted_too(tmp_path: Path) -> None:
 class Line(NamedTuple):
     """A line of an export; `value` tells two versions of one resource apart."""
 
-    kind: str  # a resource type; "Bundle" of one Procedure; "broken"; "blank"
+    kind: str  # a resource type; "Bundle" of one Procedure; "nameless" Observation; "broken"; ...
     patient: str
     number: int
     trace: bool
@@ -159,7 +159,7 @@ class Line(NamedTuple):
         """As it stands in a file."""
         if self.kind in ("broken", "blank"):
             return b"{broken\n" if self.kind == "broken" else b" \n"
-        kind = "Procedure" if self.kind == "Bundle" else self.kind
+        kind = {"Bundle": "Procedure", "nameless": "Observation"}.get(self.kind, self.kind)
         row: dict[str, Any] = {"resourceType": kind, "note": [{"text": str(self.value)}]}
         if kind == "Patient":
             row["id"] = self.patient
@@ -167,33 +167,47 @@ class Line(NamedTuple):
             row |= {"id": f"{self.patient}-{self.number}",
                     "subject": {"reference": f"Patient/{self.patient}"},
                     "code": {"coding": [TRACE] if self.trace else []}}  # fmt: skip
+        if self.kind == "nameless":
+            del row["id"]
         bundle: dict[str, Any] = {"resourceType": "Bundle", "entry": [{"resource": row}]}
         return as_line(bundle if self.kind == "Bundle" else row)
 
     @property
     def is_trace(self) -> bool:
-        return self.trace and self.kind in ("Observation", "Procedure", "Bundle")
+        return self.trace and self.kind in ("Observation", "Procedure", "Bundle", "nameless")
 
 
 lines = st.builds(
     Line,
-    st.sampled_from(["Observation"] * 4 + ["Patient", "Procedure", "Bundle", "broken", "blank"]),
+    st.sampled_from([*["Observation"] * 4, "Patient", "Procedure", "Bundle", "nameless", "broken",
+                     "blank"]),
     st.sampled_from(["p1", "p2", "p3", "p4"]),
     st.integers(1, 3), st.integers(0, 9).map(lambda n: n == 0), st.integers(1, 3),
 )  # fmt: skip
 
 
-@given(st.lists(st.lists(lines, max_size=12), min_size=1, max_size=4), st.integers(60, 900))
+@given(st.lists(st.tuples(st.lists(lines, max_size=12), st.booleans()), min_size=1, max_size=4),
+       st.integers(60, 900))  # fmt: skip
 def test_sifted_is_loaded_without_the_others(
-    tmp_path_factory: pytest.TempPathFactory, files: list[list[Line]], size: int
+    tmp_path_factory: pytest.TempPathFactory, files: list[tuple[list[Line], bool]], size: int
 ) -> None:
     """In whatever order files and versions come, and wherever a trace stands: the same of them."""
     folder = tmp_path_factory.mktemp("export")
-    for number, file in enumerate(files):
-        (folder / f"{number}.ndjson").write_bytes(b"".join(line.written() for line in file))
-    every = [line for file in files for line in file]
-    traced = {line.patient for line in every if line.is_trace}
-    met = {line.patient for line in every if line.kind not in ("broken", "blank")}
+    for number, (file, packed) in enumerate(files):
+        raw = b"".join(line.written() for line in file)
+        (folder / f"{number}.ndjson").write_bytes(gzip.compress(raw) if packed else raw)
+    every = [
+        (f"{number}.ndjson:{place}", line)
+        for number, (file, _) in enumerate(files)
+        for place, line in enumerate(file, 1)
+    ]
+    traced = {line.patient for _, line in every if line.is_trace}
+    met = {line.patient for _, line in every if line.kind not in ("broken", "blank")}
+    told = sorted(
+        place
+        for place, line in every
+        if line.kind == "broken" or (line.kind == "nameless" and line.patient in traced)
+    )
     with (
         pytest.MonkeyPatch.context() as patch,
         Store(folder / "all.db") as whole,
@@ -202,10 +216,9 @@ def test_sifted_is_loaded_without_the_others(
         patch.setattr("adapter.sifting.portions", lambda files: portions(files, size))
         everything = load(whole, [folder])
         report = load(some, [folder], recipients=CODES)
-        theirs = [record for record in whole.records() if record.patient in traced]
-        assert theirs == list(some.records())
-        assert whole.rejects() == some.rejects()
-    assert len(met - traced) == report.others
+        assert list(some.records()) == [one for one in whole.records() if one.patient in traced]
+        assert told == sorted(place for place, _, _ in some.rejects())
+    assert (len(told), len(met - traced)) == (report.rejected, report.others)
     assert everything.read == report.read
     known = report.stored + report.unchanged + report.rejected
     assert report.read == known + sum(report.not_used.values())
@@ -230,3 +243,25 @@ def test_a_trace_among_observations_is_found_in_time(tmp_path: Path, workers: in
         assert {"Observation": 3, "Patient": 1, "Procedure": 1} == store.counts()
     assert (6, 5, 0, 1) == (report.read, report.stored, report.unchanged, report.others)
     assert {"of patients without a trace of cell therapy": 1} == report.not_used
+
+
+def test_packed_files_and_processes_change_nothing(tmp_path: Path, hospital: Path) -> None:
+    """Named twice, packed, empty or cut off, by two processes: as by one, and nobody waits."""
+    export = tmp_path / "export"
+    export.mkdir()
+    rows = (hospital / "all.ndjson").read_bytes().splitlines(keepends=True)
+    for number in range(4):
+        some = gzip.compress(b"".join(rows[number::4]))
+        (export / f"{number}.ndjson.gz").write_bytes(some)
+    (export / "cut.ndjson.gz").write_bytes(some[:-2000])
+    (export / "empty.ndjson.gz").write_bytes(gzip.compress(b""))
+    found = []
+    for workers in (1, 2):
+        path = tmp_path / f"{workers}.db"
+        with Pool(workers, copied=workers > 1) as pool, Store(path) as store:
+            report = load(store, [export, export / "0.ndjson.gz"], recipients=CODES, pool=pool)
+            found.append((report, list(store.records()), store.rejects()))
+        assert not path.with_name(f"{path.name}-wal").exists()  # nobody else holds it open
+    assert found[0] == found[1]
+    assert ["cut.ndjson.gz"] == [place for place, _, _ in found[0][2]]
+    assert len(rows) // 4 <= found[0][0].unchanged
