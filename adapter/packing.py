@@ -30,7 +30,7 @@ class Parcel(Envelope, frozen=True, gc=False):
     """An envelope as the store keeps it: the body is packed."""
 
     hash: bytes = b""
-    dictionary: int = 0  # by which it is packed; 0 is none
+    dictionary: int = 0  # by which it is packed; there always is one
 
 
 class Packing:

@@ -4,12 +4,12 @@ A page that no night reads, or one bit inside a packed body, would else be notic
 good backup is long overwritten.
 """
 
-import hashlib
 import sqlite3
 
 import zstandard
 
 from adapter.errors import StoreError
+from adapter.packing import hash_of
 from adapter.schema import RECOUNT
 from adapter.store import DAMAGED, SEALED, Store, store_reason
 
@@ -53,7 +53,7 @@ def _pages_and_bodies(store: Store) -> str:
         found = "newest versions are not where they were"
     for dictionary, body, digest in store.db.execute(_BODIES):
         raw = store.packing.unpack(dictionary, body)
-        if hashlib.blake2b(raw, digest_size=16).digest() != digest:
+        if hash_of(raw) != digest:
             found = "a resource is not as it came"
     for (rows,) in store.db.execute("SELECT rows FROM night WHERE rows <> x''"):
         zstandard.decompress(rows)

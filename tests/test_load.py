@@ -23,7 +23,6 @@ from adapter.study import run_study
 from cli import main
 from examples.synthetic.writer import as_line
 
-TRACE = {"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z92.850"}
 PATIENT = {"resourceType": "Patient", "id": "p1"}
 
 
@@ -33,16 +32,6 @@ def condition(name: str, **fields: Any) -> dict[str, Any]:
         "id": name,
         "subject": {"reference": "Patient/p1"},
         **fields,
-    }
-
-
-def procedure(patient: str) -> dict[str, Any]:
-    """One with a trace of cell therapy."""
-    return {
-        "resourceType": "Procedure",
-        "id": "1",
-        "subject": {"reference": f"Patient/{patient}"},
-        "code": {"coding": [TRACE]},
     }
 
 
@@ -139,7 +128,9 @@ def test_a_bundle_that_names_its_patient_by_urn_is_resolved(tmp_path: Path) -> N
 
 def test_what_names_no_patient_is_counted(tmp_path: Path) -> None:
     """A CAR T procedure with `subject.identifier` alone was in no count, and nobody's infusion."""
-    lost = procedure("p1") | {"subject": {"identifier": {"value": "synthetic-1"}}}
+    lost = condition("1", subject={"identifier": {"value": "synthetic-1"}}) | {
+        "resourceType": "Procedure"
+    }
     file = ndjson(tmp_path / "all.ndjson", PATIENT, condition("c1"), lost)
     assert {"Procedure": 1} == loaded(tmp_path, file).unresolved
     given = {"store": str(tmp_path / "store.db")}
@@ -262,7 +253,7 @@ def test_a_line_that_is_too_long_is_one_reject(
     """An attachment of gigabytes must not fill the memory; its neighbours are read."""
     monkeypatch.setattr("adapter.files._LONGEST_LINE", 5_000)
     monkeypatch.setattr("adapter.files._BLOCK", 700)
-    good = as_line(procedure("9"))
+    good = as_line({**PATIENT})
     raw = good + b"y" * 40_000 + b"\n" + good
     file = tmp_path / "x.ndjson"
     file.write_bytes(gzip.compress(raw) if packed else raw)
