@@ -56,6 +56,9 @@ class Bench:
         quiet(_as_json(report), str(told))
         if sum(told.values()) != report.rejected:
             raise AssertionError("rejects were not counted")
+        known = report.stored + report.unchanged + report.rejected
+        if report.read != known + sum(report.not_used.values()):
+            raise AssertionError("the account does not add up")
 
 
 def quiet(*texts: str) -> None:

@@ -42,10 +42,11 @@ def ndjson(data: bytes, bench: Bench) -> None:
 
 
 def sifted(data: bytes, bench: Bench) -> None:
-    """The same where only recipients are wanted."""
-    one, two = bench.name(), bench.name()
-    path = bench.file("x.ndjson", b"\n".join((line_of(one), data, line_of(two))))
-    bench.take(path, (one, two), codes())
+    """The same where only recipients are wanted, and where they turn up only as it is read."""
+    for first in (b"", b'{"resourceType": "Observation", "id": "first"}\n'):
+        one, two = bench.name(), bench.name()
+        path = bench.file("x.ndjson", first + b"\n".join((line_of(one), data, line_of(two))))
+        bench.take(path, (one, two), codes())
 
 
 def packed(data: bytes, bench: Bench) -> None:
