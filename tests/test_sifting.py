@@ -245,6 +245,25 @@ def test_a_trace_among_observations_is_found_in_time(tmp_path: Path, workers: in
     assert {"of patients without a trace of cell therapy": 1} == report.not_used
 
 
+def test_a_file_that_grows_meanwhile_keeps_the_account(tmp_path: Path) -> None:
+    """A line that is written after the look, with news of a late recipient, waits for the next."""
+    telling: dict[str, Any] = {
+        "resourceType": "Observation", "id": "1", "subject": {"reference": "Patient/9"},
+        "code": {"coding": [TRACE]},
+    }  # fmt: skip
+    file, news = tmp_path / "Observation.ndjson", as_line(telling | {"id": "2"})
+    file.write_bytes(as_line(telling))
+
+    def grow(what: str, count: int) -> None:
+        if what == file.name and file.stat().st_size < 2 * len(news):
+            file.write_bytes(as_line(telling) + news)
+
+    with Store(tmp_path / "cart.db") as store:
+        report = load(store, [file], grow, recipients=CODES)
+        assert (1, 1, {}) == (report.read, report.stored, report.not_used)
+        assert 1 == load(store, [file], recipients=CODES).stored
+
+
 def test_packed_files_and_processes_change_nothing(tmp_path: Path, hospital: Path) -> None:
     """Named twice, packed, empty or cut off, by two processes: as by one, and nobody waits."""
     export = tmp_path / "export"
